@@ -1,0 +1,1 @@
+"""Dagster definitions, pure scores and identity, and the command line."""
