@@ -1,0 +1,62 @@
+# Two commands on a bare machine: make demo, make test. Everything they need is set up by what they depend on.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export DAGSTER_DISABLE_TELEMETRY := 1
+export DO_NOT_TRACK := 1
+
+CUSTOMERS ?= 1000
+DAYS ?= 90
+DATA ?= data
+DIR ?= ../shared/realdata
+
+.PHONY: demo real ui docs test lint format manifest lock clean help
+
+help: ## Show what there is to do.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(READY) ## The whole loop over a simulated utility: CUSTOMERS=1000 DAYS=90.
+	@$(BIN)/gridcrm demo --customers $(CUSTOMERS) --days $(DAYS) --data $(DATA)
+
+real: $(READY) ## Real sample files through the same SFTP server and job: DIR=../shared/realdata.
+	@$(BIN)/gridcrm real $(DIR) --data $(DATA)-real
+
+ui: $(READY) ## The Dagster UI and the dbt docs, over what the demo made.
+	@$(BIN)/gridcrm ui --data $(DATA)
+
+docs: $(READY) ## Generate the dbt docs as one page.
+	@$(BIN)/gridcrm docs --data $(DATA)
+
+test: $(READY) ## Every test, with coverage.
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered -q
+
+lint: $(READY) ## ruff, mypy, sqlfluff.
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && \
+	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+
+format: $(READY) ## Format Python.
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+manifest: $(READY) ## Parse the dbt project; part of building a deployment.
+	@GRIDCRM_DATA=$(abspath $(DATA)) $(BIN)/dbt parse --project-dir dbt_project --profiles-dir dbt_project
+
+lock: $(READY) ## Pin every dependency again, with hashes and without addresses.
+	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip compile pyproject.toml --universal \
+	--generate-hashes --python-version 3.11 --extra dev --no-header --no-emit-index-url -q -o requirements.lock
+
+clean: ## Remove everything that was made: environment, data, caches.
+	@rm -rf $(VENV) $(DATA) $(DATA)-real dbt_project/target dbt_project/logs .pytest_cache .mypy_cache \
+	.ruff_cache .hypothesis .coverage .coverage.* htmlcov build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	"GridCRM needs Python 3.11, 3.12 or 3.13; this is %d.%d: make PYTHON=python3.11 …" % v)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned dependencies into $(VENV) (once) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	-r requirements.lock 2>&1 | grep -v '^WARNING: Location' || true
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	--config-settings editable_mode=compat -e . 2>&1 | grep -v 'WARNING: Location' || true
+	@$(BIN)/python -c 'import connectors, orchestration, dagster, duckdb' && touch $@

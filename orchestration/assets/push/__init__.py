@@ -1,0 +1,1 @@
+"""Sending assets: one a destination, built from ``orchestration/pushes``."""

@@ -1,0 +1,1 @@
+"""Raw assets: one a table that a source system gives, one op a feed. Built from ``orchestration/feeds``."""

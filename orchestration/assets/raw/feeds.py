@@ -1,0 +1,147 @@
+"""From a feed's YAML to the assets of its tables.
+
+Belongs here: specs, metadata and checks of raw tables. Does not belong here: fetching or decoding
+(connectors/ingest), or what one certain source needs (its YAML).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import dagster as dg
+
+from connectors.ingest import FeedConfig, FeedReport, FileOutcome
+from orchestration.assets.metadata import markdown_table, table_schema
+from orchestration.partitions import window
+from orchestration.resources import Gateway
+
+BALANCE = "records_balance"
+TOTALS = "control_totals_hold"
+TAKEN = "every_file_taken"
+KINDS = {"file": "sftp", "sql": "postgres", "http": "http"}
+# Metadata must stay readable: a long backfill names its first files and counts the rest.
+MOST_FILES_SHOWN = 30
+
+
+def asset_key(source: str, table: str) -> dg.AssetKey:
+    """``raw/<source>/<table>``, which the dbt sources map to as well."""
+    return dg.AssetKey(["raw", source, table])
+
+
+def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """One op that runs the feed and materializes each of its tables."""
+    partitions_def = partitions if feed.partitioned else None
+    kinds = {KINDS[feed.kind], *([feed.file.format] if feed.file else []), "parquet"}
+    specs = [
+        dg.AssetSpec(
+            asset_key(feed.source, name),
+            description=table.description,
+            group_name="raw",
+            owners=[feed.owner],
+            kinds=kinds,
+            tags={"source": feed.source},
+            partitions_def=partitions_def,
+            metadata=table_schema({c.name: (c.type, c.description) for c in table.columns or []}),
+        )
+        for name, table in feed.tables.items()
+    ]
+    checked = specs[0].key
+    checks = [
+        dg.AssetCheckSpec(BALANCE, asset=checked, blocking=True, description="Every record read was loaded, "
+                          "superseded or quarantined."),
+        dg.AssetCheckSpec(TOTALS, asset=checked, blocking=True, description="Every control total that a "
+                          "file declares equals what was found in it."),
+        dg.AssetCheckSpec(TAKEN, asset=checked, blocking=feed.on_refused == "block", description="No file "
+                          "of this run was refused. A refused file stays in landing, nothing of it loaded."),
+    ]  # fmt: skip
+
+    @dg.multi_asset(
+        name=f"ingest_{feed.source}",
+        specs=specs,
+        check_specs=checks,
+        partitions_def=partitions_def,
+        backfill_policy=dg.BackfillPolicy.single_run() if partitions_def else None,
+        retry_policy=dg.RetryPolicy(max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL),
+        pool=f"source_{feed.source}",
+    )
+    def ingest(context: dg.AssetExecutionContext, gateway: Gateway) -> Iterator[dg.MaterializeResult]:
+        asked = window(dict(context.run.tags)) if feed.partitioned else None
+        report = gateway.ingest().run(
+            feed,
+            start=asked.start if asked else None,
+            end=asked.end if asked else None,
+            progress=context.log.info,
+        )
+        for message in report.messages:
+            context.log.warning(message)
+        yield from _results(feed, report, checked)
+
+    return ingest
+
+
+def _results(feed: FeedConfig, report: FeedReport, checked: dg.AssetKey) -> Iterator[dg.MaterializeResult]:
+    for name in feed.tables:
+        key = asset_key(feed.source, name)
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata=_metadata(report, name),
+            check_results=list(_checks(report)) if key == checked else [],
+        )
+
+
+def _metadata(report: FeedReport, table: str) -> dict[str, dg.MetadataValue]:
+    taken = [f for f in report.files if f.state not in ("known",)]
+    return {
+        "rows_added": dg.MetadataValue.int(report.rows.get(table, 0)),
+        "files_taken": dg.MetadataValue.int(len(taken)),
+        "files_already_known": dg.MetadataValue.int(len(report.files) - len(taken)),
+        "records": dg.MetadataValue.md(
+            markdown_table(
+                ["file", "state", "read", "loaded", "superseded", "quarantined"],
+                [_file_row(f) for f in taken[:MOST_FILES_SHOWN]],
+                rest=len(taken) - MOST_FILES_SHOWN,
+            )
+        ),
+    }
+
+
+def _file_row(f: FileOutcome) -> Sequence[object]:
+    return [f.name, f.state, f.records_read, f.loaded, f.superseded, f.quarantined]
+
+
+def _checks(report: FeedReport) -> Iterator[dg.AssetCheckResult]:
+    read = sum(f.records_read for f in report.files)
+    kept = sum(f.loaded + f.superseded + f.quarantined for f in report.files)
+    refused = [f for f in report.files if f.state == "refused"]
+    totals = [(f.name, t) for f in report.files for t in f.control_totals]
+    wrong = [(name, t) for name, t in totals if not t.ok]
+    yield dg.AssetCheckResult(
+        check_name=BALANCE,
+        passed=report.balance_ok,
+        metadata={"records_read": read, "records_accounted_for": kept},
+    )
+    yield dg.AssetCheckResult(
+        check_name=TOTALS,
+        passed=not wrong,
+        metadata={
+            "totals_checked": len(totals),
+            "wrong": dg.MetadataValue.md(
+                markdown_table(
+                    ["file", "total", "declared", "found"], [[n, t.name, t.declared, t.found] for n, t in wrong]
+                )
+            ),
+        },
+    )
+    yield dg.AssetCheckResult(
+        check_name=TAKEN,
+        passed=not refused,
+        metadata={"refused": dg.MetadataValue.md(markdown_table(
+            ["file", "why"], [[f.name, f.message] for f in refused]))},
+    )  # fmt: skip
+
+
+def latest_business_date(reports: Sequence[FeedReport]) -> date | None:
+    """The last business date that any of these reports holds."""
+    dates = [d for r in reports for d in r.business_dates]
+    return max(dates) if dates else None

@@ -1,0 +1,1 @@
+"""Score assets: one a score, built from the registry in ``orchestration/scoring``."""

@@ -1,0 +1,124 @@
+"""From a pure score to its asset: frames in from the published models, tables and pictures out.
+
+Belongs here: reading inputs, writing outputs, the gate as a check. Does not belong here: any mathematics
+(orchestration/scoring).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+import pyarrow.parquet as pq
+
+from connectors.paths import Paths
+from orchestration.as_of import as_of_date
+from orchestration.assets.metadata import markdown_table, picture
+from orchestration.resources import Gateway
+from orchestration.scoring import SCORES, Score, ScoreContext, ScoreResult
+
+GATE = "beats_its_baseline"
+
+
+def asset_key(score: str) -> dg.AssetKey:
+    """``scores/<score>``."""
+    return dg.AssetKey(["scores", score])
+
+
+def build_score_assets() -> list[dg.AssetsDefinition]:
+    """One asset for each registered score, in the registry's order, and their evaluations' index."""
+    return [_build(score) for score in SCORES.values()]
+
+
+def _build(score: Score) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=asset_key(score.name),
+        deps=[
+            *(dg.AssetKey(["unified", model]) for model in score.inputs),
+            *(asset_key(other) for other in score.depends_on_scores),
+        ],
+        description=score.description,
+        group_name="scores",
+        owners=["team:decision-science"],
+        kinds={"python", "scikitlearn", "parquet"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                GATE,
+                asset=asset_key(score.name),
+                blocking=True,
+                description="Better than its own baseline on data it has not seen; otherwise nothing that "
+                "depends on it is pushed.",
+            )
+        ],
+    )
+    def compute(context: dg.AssetExecutionContext, gateway: Gateway) -> dg.MaterializeResult:
+        as_of = as_of_date(dict(context.run.tags), gateway)
+        result = score.run(read_inputs(score, gateway.paths, as_of), ScoreContext(as_of_date=as_of))
+        write_result(gateway.paths, score.name, as_of, result)
+        return dg.MaterializeResult(
+            metadata=dict(_metadata(result)),
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=GATE,
+                    passed=result.passed_gate,
+                    description=result.gate_message,
+                    metadata={"evaluation": dg.MetadataValue.md(_evaluation(result.eval))},
+                )
+            ],
+        )
+
+    return compute
+
+
+def read_inputs(score: Score, paths: Paths, as_of: date) -> dict[str, pd.DataFrame]:
+    """The frames a score asks for: models by name, other scores of the same date as ``scores.<name>``."""
+    frames = {m: _frame(paths.published / "unified" / f"{m}.parquet") for m in score.inputs}
+    for other in score.depends_on_scores:
+        frames[f"scores.{other}"] = _frame(_partition(paths.scores / other, as_of) / "part.parquet")
+    return frames
+
+
+def write_result(paths: Paths, name: str, as_of: date, result: ScoreResult) -> None:
+    """The table and its evaluation, each replaced whole, the table last."""
+    _write(_partition(paths.scores / "model_eval", as_of) / f"{name}.parquet", result.eval)
+    _write(_partition(paths.scores / name, as_of) / "part.parquet", result.table)
+
+
+def _partition(folder: Path, as_of: date) -> Path:
+    return folder / f"as_of_date={as_of.isoformat()}"
+
+
+def _frame(file: Path) -> pd.DataFrame:
+    return pq.ParquetFile(file).read().to_pandas()
+
+
+def _write(target: Path, frame: pd.DataFrame) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_suffix(".tmp")
+    frame.to_parquet(temporary, compression="zstd", index=False)
+    shutil.move(temporary, target)
+
+
+def _metadata(result: ScoreResult) -> Iterator[tuple[str, dg.MetadataValue]]:
+    table = result.table
+    yield "dagster/row_count", dg.MetadataValue.int(len(table))
+    yield "eligible", dg.MetadataValue.int(int(table["eligible"].sum()))
+    withheld = table.loc[~table["eligible"].astype(bool), "ineligible_reason"].value_counts()
+    yield (
+        "ineligible",
+        dg.MetadataValue.md(
+            markdown_table(["reason", "subjects"], [[str(k), int(v)] for k, v in withheld.items()])
+        ),
+    )
+    yield "evaluation", dg.MetadataValue.md(_evaluation(result.eval))
+    for title, png in result.pictures.items():
+        yield title, picture(png, title)
+
+
+def _evaluation(frame: pd.DataFrame) -> str:
+    columns = ["metric", "slice", "value", "baseline", "ci_lo", "ci_hi", "n"]
+    return markdown_table(columns, frame[columns].astype(object).where(frame[columns].notna(), None).values.tolist())

@@ -1,0 +1,80 @@
+"""When jobs run by the clock.
+
+Belongs here: cron lines and the partition each tick asks for. Does not belong here: what reacts to events
+(sensors.py). Times are the utility's own.
+
+https://docs.dagster.io/guides/automate/schedules
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import dagster as dg
+
+from connectors.ingest import FeedConfig
+from orchestration.jobs import OUTCOME_SOURCES
+from orchestration.settings import Settings
+
+# The mainframe's extract is complete by 04:30 on all but a few nights; agents log in at 08:00.
+DAILY_AT = "30 5 * * *"
+OUTCOMES_AT = "15 * * * *"
+
+
+def build_schedules(
+    settings: Settings, feeds: Iterable[FeedConfig], jobs: dict[str, dg.UnresolvedAssetJobDefinition]
+) -> list[dg.ScheduleDefinition]:
+    """The daily run for yesterday's business date, the hourly outcomes, and each SQL feed's own cron.
+
+    They start with the instance in production. Elsewhere somebody starts them in the UI: a laptop that wakes
+    up must not push last night's letters.
+    """
+    status = (
+        dg.DefaultScheduleStatus.RUNNING
+        if settings.deployment == "production"
+        else dg.DefaultScheduleStatus.STOPPED
+    )
+    zone = settings.time_zone
+    schedules = [
+        _daily(jobs["full"], zone, status),
+        dg.ScheduleDefinition(
+            name="outcomes_hourly",
+            job=jobs["outcomes"],
+            cron_schedule=OUTCOMES_AT,
+            execution_timezone=zone,
+            default_status=status,
+            description="What destinations tell back, every hour.",
+        ),
+    ]
+    for feed in feeds:
+        if feed.kind == "sql" and feed.schedule and feed.source not in OUTCOME_SOURCES:
+            schedules.append(
+                dg.ScheduleDefinition(
+                    name=f"{feed.source}_pull",
+                    job=jobs[f"ingest_{feed.source}_job"],
+                    cron_schedule=feed.schedule,
+                    execution_timezone=zone,
+                    default_status=status,
+                    description=f"Changed rows of {feed.source}.",
+                )
+            )
+    return schedules
+
+
+def _daily(
+    job: dg.UnresolvedAssetJobDefinition, zone: str, status: dg.DefaultScheduleStatus
+) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="daily",
+        job=job,
+        cron_schedule=DAILY_AT,
+        execution_timezone=zone,
+        default_status=status,
+        description="Everything for the business date that ended last night.",
+    )
+    def daily(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        yesterday = (context.scheduled_execution_time - timedelta(days=1)).date().isoformat()
+        return dg.RunRequest(run_key=yesterday, partition_key=yesterday)
+
+    return daily

@@ -1,0 +1,72 @@
+"""What reacts to events in source systems and destinations: new files, changed rows.
+
+Belongs here: looking, cheaply, and asking for a run. Does not belong here: fetching (the run does that, and
+takes a file once whatever a sensor asks for, so that a sensor may safely ask twice).
+
+https://docs.dagster.io/guides/automate/sensors
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import date
+
+import dagster as dg
+
+from connectors.errors import GridCRMError
+from connectors.ingest import FeedConfig, PendingFile
+from orchestration.partitions import range_tags
+from orchestration.resources import Gateway
+from orchestration.settings import Settings
+
+FILE_SECONDS = 60
+ROW_SECONDS = 30
+
+
+def build_sensors(
+    settings: Settings, feeds: Iterable[FeedConfig], jobs: dict[str, dg.UnresolvedAssetJobDefinition]
+) -> list[dg.SensorDefinition]:
+    """One sensor a feed. They only read, so they start with the instance, except on a developer's machine,
+    where the systems they look at are mostly not there."""
+    status = (
+        dg.DefaultSensorStatus.STOPPED
+        if settings.deployment == "development"
+        else dg.DefaultSensorStatus.RUNNING
+    )
+    return [_sensor(feed, jobs[f"ingest_{feed.source}_job"], status) for feed in feeds]
+
+
+def _sensor(
+    feed: FeedConfig, job: dg.UnresolvedAssetJobDefinition, status: dg.DefaultSensorStatus
+) -> dg.SensorDefinition:
+    is_file = feed.kind == "file"
+
+    @dg.sensor(
+        name=f"{feed.source}_{'new_files' if is_file else 'changed_rows'}",
+        job=job,
+        minimum_interval_seconds=FILE_SECONDS if is_file else ROW_SECONDS,
+        default_status=status,
+        description=f"Asks for a run when {feed.source} has {'complete files' if is_file else 'rows'} that "
+        "the ledger has not.",
+    )
+    def look(context: dg.SensorEvaluationContext, gateway: Gateway) -> dg.SensorResult | dg.SkipReason:
+        try:
+            pending = gateway.ingest().pending(feed)
+        except GridCRMError as error:
+            # One line in the tick instead of a stack: the system is down, the next tick looks again.
+            return dg.SkipReason(str(error))
+        if not pending:
+            return dg.SkipReason(f"nothing new in {feed.source}")
+        return dg.SensorResult(run_requests=[request_for(feed, pending)])
+
+    return look
+
+
+def request_for(feed: FeedConfig, pending: list[PendingFile]) -> dg.RunRequest:
+    """One run for all that is pending; the same pending files give the same run key, hence one run."""
+    seen = "\n".join(sorted(f"{f.name}\t{f.size}" for f in pending))
+    run_key = f"{feed.source}:{hashlib.sha256(seen.encode()).hexdigest()[:16]}"
+    dates: list[date] = sorted(f.business_date for f in pending if f.business_date)
+    tags = range_tags(dates[0], dates[-1]) if feed.partitioned and dates else {}
+    return dg.RunRequest(run_key=run_key, tags=tags)
