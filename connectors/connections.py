@@ -1,10 +1,11 @@
-"""Which systems there are and how to reach them: ``connections.yaml`` with its secrets left in the environment.
+"""Which systems there are and how to reach them: ``connections.yaml`` with its secrets left in the
+environment.
 
-Belongs here: the description of a connection, and the check whether it answers. Does not belong here: moving data;
-that is ``connectors.transport``.
+Belongs here: the description of a connection, and the check whether it answers. Does not belong here: moving
+data; that is ``connectors.transport``.
 
-Any value of a connection may be ``{env: NAME}``. Values are read when the connection is asked for, so that a variable
-missing for one system does not stop the others.
+Any value of a connection may be ``{env: NAME}``. Values are read when the connection is asked for, so that a
+variable missing for one system does not stop the others.
 """
 
 from __future__ import annotations
@@ -110,7 +111,10 @@ class Connections:
         return list(self._file.data)
 
     def get(self, name: str) -> Connection:
-        """The connection ``name``. Raises ConnectionConfigError: unknown name, missing variable, wrong value."""
+        """The connection ``name``.
+
+        Raises ConnectionConfigError: unknown name, missing variable, wrong value.
+        """
         if name not in self._file.data:
             raise ConnectionConfigError(
                 f"connection '{name}' is not in {self._file.path.name}{nearest(name, self._file.data)}"
@@ -125,21 +129,27 @@ class Connections:
         """The connection ``name``, which must be of kind sftp."""
         connection = self.get(name)
         if not isinstance(connection, SftpConnection):
-            raise ConnectionConfigError(f"connection '{name}' is of kind {connection.kind}, sftp is needed here")
+            raise ConnectionConfigError(
+                f"connection '{name}' is of kind {connection.kind}, sftp is needed here"
+            )
         return connection
 
     def sql(self, name: str) -> SqlConnection:
         """The connection ``name``, which must be of kind sql."""
         connection = self.get(name)
         if not isinstance(connection, SqlConnection):
-            raise ConnectionConfigError(f"connection '{name}' is of kind {connection.kind}, sql is needed here")
+            raise ConnectionConfigError(
+                f"connection '{name}' is of kind {connection.kind}, sql is needed here"
+            )
         return connection
 
     def http(self, name: str) -> HttpConnection:
         """The connection ``name``, which must be of kind http."""
         connection = self.get(name)
         if not isinstance(connection, HttpConnection):
-            raise ConnectionConfigError(f"connection '{name}' is of kind {connection.kind}, http is needed here")
+            raise ConnectionConfigError(
+                f"connection '{name}' is of kind {connection.kind}, http is needed here"
+            )
         return connection
 
     def _check_keys(self, name: str, entry: Any) -> None:
@@ -176,7 +186,10 @@ class Connections:
 
 
 def load_connections(path: Path, env: Mapping[str, str]) -> Connections:
-    """The connections described in ``path``; raises ConnectionConfigError naming file, line and key of a mistake."""
+    """The connections described in ``path``.
+
+    Raises ConnectionConfigError naming file, line and key of a mistake.
+    """
     return Connections(read_yaml(path, ConnectionConfigError), env)
 
 

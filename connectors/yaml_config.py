@@ -1,7 +1,7 @@
 """Configuration files whose mistakes name file, line and key.
 
-Belongs here: reading YAML with the place of every key, and turning a pydantic error into one line. Does not belong
-here: what the keys mean; that is the models in ``connectors.connections``, ``connectors.ingest`` and
+Belongs here: reading YAML with the place of every key, and turning a pydantic error into one line. Does not
+belong here: what the keys mean; that is the models in ``connectors.connections``, ``connectors.ingest`` and
 ``connectors.activation``.
 """
 
@@ -57,7 +57,9 @@ def read_yaml(path: Path, error: type[GridCRMError] = ConfigError) -> YamlFile:
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except FileNotFoundError:
-        raise error(f"{path.name}: this configuration file does not exist in folder {path.parent.name}/") from None
+        raise error(
+            f"{path.name}: this configuration file does not exist in folder {path.parent.name}/"
+        ) from None
     except UnicodeDecodeError:
         raise error(f"{path.name}:1: the file is not UTF-8 text") from None
     except yaml.MarkedYAMLError as problem:
@@ -86,7 +88,9 @@ def _walk(
             line = key.start_mark.line + 1
             if inner in lines:
                 name = ".".join(str(part) for part in inner)
-                raise error(f"{path.name}:{line}: {name}: the key is given twice, first on line {lines[inner]}")
+                raise error(
+                    f"{path.name}:{line}: {name}: the key is given twice, first on line {lines[inner]}"
+                )
             lines[inner] = line
             _walk(value, inner, lines, path, error)
     elif isinstance(node, yaml.SequenceNode):
@@ -110,7 +114,10 @@ def validate(
     place: Place = (),
     error: type[GridCRMError] = ConfigError,
 ) -> Model:
-    """``data`` (the whole file when None) as ``model``; raises ``error`` with file, line and key of the first mistake."""
+    """``data`` (the whole file when None) as ``model``.
+
+    Raises ``error`` with file, line and key of the first mistake.
+    """
     try:
         return model.model_validate(file.data if data is None else data)
     except ValidationError as problem:
