@@ -111,5 +111,3 @@ def _first_failure(result: dg.ExecuteInProcessResult) -> str:
             line = (error.message if error else "no message").strip().splitlines()[0]
             return f"step {event.step_key} failed: {line}"
     return "the run failed before its first step"
-
-

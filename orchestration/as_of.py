@@ -6,11 +6,10 @@ the end of this date enters a feature or a score, so that a run repeated later g
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
+from orchestration.gateway import Gateway
 from orchestration.partitions import window
-from orchestration.resources import Gateway
 
 # The nightly extract that closes a business day: bills and payments are known up to its date.
 CLOSING_SOURCE = "cis"
@@ -24,4 +23,4 @@ def as_of_date(tags: dict[str, str], gateway: Gateway) -> date:
     closed = gateway.ingest().ledger.latest_business_date(CLOSING_SOURCE)
     if closed:
         return closed
-    return datetime.now(ZoneInfo(gateway.settings.time_zone)).date() - timedelta(days=1)
+    return gateway.today() - timedelta(days=1)

@@ -13,7 +13,7 @@ import dagster as dg
 import duckdb
 
 from connectors.paths import Paths
-from orchestration.resources import Gateway
+from orchestration.gateway import Gateway
 
 
 @dataclass(frozen=True)

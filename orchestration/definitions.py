@@ -6,6 +6,7 @@ Belongs here: what exists, as a table of contents. Does not belong here: how any
 from __future__ import annotations
 
 import dagster as dg
+from dagster_dbt import DbtCliResource
 
 from connectors.activation import load_pushes
 from connectors.ingest import load_feeds
@@ -17,9 +18,9 @@ from orchestration.assets.warehouse.dbt import build_dbt_assets
 from orchestration.assets.warehouse.identity import resolve_identities
 from orchestration.checks import build_checks
 from orchestration.dbt_manifest import prepared_project
+from orchestration.gateway import Gateway
 from orchestration.jobs import build_jobs
 from orchestration.partitions import business_dates
-from orchestration.resources import Gateway, dbt_resource
 from orchestration.schedules import build_schedules
 from orchestration.sensors import build_sensors
 from orchestration.settings import Settings
@@ -46,7 +47,10 @@ def build_defs(settings: Settings) -> dg.Definitions:
         jobs=jobs.values(),
         schedules=build_schedules(settings, feeds.values(), jobs),
         sensors=build_sensors(settings, feeds.values(), jobs),
-        resources={"gateway": Gateway.of(settings), "dbt": dbt_resource(settings, project)},
+        resources={
+            "gateway": Gateway.of(settings),
+            "dbt": DbtCliResource(project_dir=project, profiles_dir=str(settings.dbt_project)),
+        },
     )
 
 

@@ -16,8 +16,8 @@ import dagster as dg
 
 from connectors.errors import GridCRMError
 from connectors.ingest import FeedConfig, PendingFile
+from orchestration.gateway import Gateway
 from orchestration.partitions import range_tags
-from orchestration.resources import Gateway
 from orchestration.settings import Settings
 
 FILE_SECONDS = 60

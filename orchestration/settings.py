@@ -53,9 +53,7 @@ class Settings:
         try:
             first_business_date = date.fromisoformat(first)
         except ValueError:
-            raise SettingsError(
-                f"GRIDCRM_FIRST_BUSINESS_DATE is {first!r}: write it as YYYY-MM-DD"
-            ) from None
+            raise SettingsError(f"GRIDCRM_FIRST_BUSINESS_DATE is {first!r}: write it as YYYY-MM-DD") from None
         return cls(
             paths=Paths.from_env(values),
             feeds=Path(values.get("GRIDCRM_FEEDS") or HERE / "feeds").resolve(),

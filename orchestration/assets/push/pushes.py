@@ -6,19 +6,23 @@ dbt model in push/), how it is compared and sent (connectors/activation), or why
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.activation import Plan, PushConfig, PushReport
 from orchestration.as_of import as_of_date
 from orchestration.assets.metadata import markdown_table
-from orchestration.resources import Gateway
+from orchestration.gateway import Gateway
 
 GUARDS = "guards_hold"
 ACCOUNTED = "every_row_accounted_for"
 KINDS = {"sql_upsert": "postgres", "sftp_csv": "sftp", "sftp_letters": "sftp", "http_audience": "http"}
+
+RowsOf = Callable[[PushConfig, Gateway], pa.Table]
 
 
 class SendConfig(dg.Config):
@@ -32,13 +36,22 @@ def asset_key(push: PushConfig) -> dg.AssetKey:
     return dg.AssetKey(["push", f"send_{push.name}"])
 
 
-def build_push_asset(push: PushConfig) -> dg.AssetsDefinition:
-    """The asset that plans, guards and sends one push."""
+def model_rows(push: PushConfig, gateway: Gateway) -> pa.Table:
+    """The published copy of the dbt model that a push sends."""
+    return pq.ParquetFile(gateway.paths.published / "push" / f"{push.model}.parquet").read()
+
+
+def build_push_asset(push: PushConfig, rows_of: RowsOf = model_rows) -> dg.AssetsDefinition:
+    """The asset that plans, guards and sends one push.
+
+    ``rows_of`` gives the rows to send: by default those of the dbt model, which the asset then depends on.
+    """
     key = asset_key(push)
+    deps = [dg.AssetKey(["push", push.model])] if rows_of is model_rows else []
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetKey(["push", push.model])],
+        deps=deps,
         description=push.description,
         group_name="push",
         owners=[push.owner],
@@ -52,7 +65,7 @@ def build_push_asset(push: PushConfig) -> dg.AssetsDefinition:
         ],
     )  # fmt: skip
     def send(context: dg.AssetExecutionContext, config: SendConfig, gateway: Gateway) -> dg.MaterializeResult:
-        rows = pq.ParquetFile(gateway.paths.published / "push" / f"{push.model}.parquet").read()
+        rows = rows_of(push, gateway)
         activation = gateway.activation()
         plan = activation.plan(push, rows, as_of_date(dict(context.run.tags), gateway))
         dry_run = gateway.is_dry_run if config.dry_run is None else config.dry_run
@@ -115,5 +128,3 @@ def _plan_metadata(plan: Plan) -> dict[str, Any]:
         "plan": dg.MetadataValue.md(markdown_table(["rows", "count"], counts)),
         "fields_that_change": dg.MetadataValue.md(markdown_table(["field", "rows"], fields)),
     }
-
-

@@ -13,8 +13,8 @@ import dagster as dg
 
 from connectors.ingest import FeedConfig, FeedReport, FileOutcome
 from orchestration.assets.metadata import markdown_table, table_schema
+from orchestration.gateway import Gateway
 from orchestration.partitions import window
-from orchestration.resources import Gateway
 
 BALANCE = "records_balance"
 TOTALS = "control_totals_hold"
@@ -128,7 +128,8 @@ def _checks(report: FeedReport) -> Iterator[dg.AssetCheckResult]:
             "totals_checked": len(totals),
             "wrong": dg.MetadataValue.md(
                 markdown_table(
-                    ["file", "total", "declared", "found"], [[n, t.name, t.declared, t.found] for n, t in wrong]
+                    ["file", "total", "declared", "found"],
+                    [[n, t.name, t.declared, t.found] for n, t in wrong],
                 )
             ),
         },

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration.resources import Gateway
+from orchestration.gateway import Gateway
 
 INGESTION = dg.AssetKey(["raw", "gridcrm", "ingestion_ledger"])
 QUARANTINE = dg.AssetKey(["raw", "gridcrm", "quarantine"])

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from connectors.paths import Paths
 from orchestration.as_of import as_of_date
 from orchestration.assets.metadata import markdown_table, picture
-from orchestration.resources import Gateway
+from orchestration.gateway import Gateway
 from orchestration.scoring import SCORES, Score, ScoreContext, ScoreResult
 
 GATE = "beats_its_baseline"
@@ -121,4 +121,6 @@ def _metadata(result: ScoreResult) -> Iterator[tuple[str, dg.MetadataValue]]:
 
 def _evaluation(frame: pd.DataFrame) -> str:
     columns = ["metric", "slice", "value", "baseline", "ci_lo", "ci_hi", "n"]
-    return markdown_table(columns, frame[columns].astype(object).where(frame[columns].notna(), None).values.tolist())
+    return markdown_table(
+        columns, frame[columns].astype(object).where(frame[columns].notna(), None).values.tolist()
+    )

@@ -20,9 +20,9 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
 from orchestration.as_of import as_of_date
+from orchestration.gateway import Gateway
 from orchestration.partitions import window
 from orchestration.publishing import publish
-from orchestration.resources import Gateway
 
 POOL = "warehouse"
 LAYERS = {"staging": "staging", "intermediate": "unified", "unified": "unified", "push": "push"}
@@ -98,7 +98,9 @@ def _build(build: Build, project: DbtProject, partitions: dg.PartitionsDefinitio
         pool=POOL,
     )
     def run(context: dg.AssetExecutionContext, dbt: DbtCliResource, gateway: Gateway) -> Iterator[Any]:
-        yield from dbt.cli(["build", "--vars", json.dumps(dbt_vars(context, gateway))], context=context).stream()
+        yield from dbt.cli(
+            ["build", "--vars", json.dumps(dbt_vars(context, gateway))], context=context
+        ).stream()
         for model, rows in publish(gateway.paths, _models(context)).items():
             context.log.info(f"published {model}: {rows:,} rows")
 

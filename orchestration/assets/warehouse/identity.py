@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestration.assets.metadata import markdown_table
+from orchestration.gateway import Gateway
 from orchestration.identity import IdentityLedger, resolve
-from orchestration.resources import Gateway
 
 RECORDS = dg.AssetKey(["unified", "int_identity_records"])
 TABLES = {
