@@ -75,12 +75,15 @@ def run_job(
         watcher.join()
     if not result.success:
         raise RunError(_first_failure(result))
+    evaluations = [
+        event.asset_check_evaluation_data
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
     failed = [
-        f"{e.asset_check_evaluation_data.asset_key.to_user_string()}: {e.asset_check_evaluation_data.check_name}"
-        for e in result.all_events
-        if e.event_type_value == "ASSET_CHECK_EVALUATION"
-        and not e.asset_check_evaluation_data.passed
-        and e.asset_check_evaluation_data.severity == dg.AssetCheckSeverity.ERROR
+        f"{e.asset_key.to_user_string()}: {e.check_name}"
+        for e in evaluations
+        if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR
     ]
     if failed:
         raise RunError(f"checks failed in job {job.name}: {', '.join(failed)} (open the run in the UI)")

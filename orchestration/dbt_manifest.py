@@ -33,7 +33,7 @@ def prepared_project(settings: Settings) -> DbtProject:
     Raises:
         ManifestError: in production without a manifest; elsewhere when ``dbt parse`` fails.
     """
-    # dbt renders env_var('GRIDCRM_DATA') in the profile and the sources; it inherits this process's variables.
+    # dbt renders env_var('GRIDCRM_DATA') in the profile and the sources; it inherits these variables.
     os.environ["GRIDCRM_DATA"] = str(settings.paths.root)
     settings.paths.root.mkdir(parents=True, exist_ok=True)
     folder = settings.dbt_project

@@ -28,7 +28,7 @@ def build_defs(settings: Settings) -> dg.Definitions:
     job = dg.define_asset_job(
         "account_alerts",
         dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys)),
-        description="Missed and returned payments, open disputes and protected customers, to the agent's card.",
+        description="Missed and returned payments, disputes and protected customers, to the agent's card.",
         executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
