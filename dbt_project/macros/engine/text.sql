@@ -1,0 +1,25 @@
+{#- Patterns, and lists of text. -#}
+
+{#- Every match of a pattern replaced. -#}
+{% macro regexp_replace_all(text, pattern, replacement) -%}
+    {{ adapter.dispatch("regexp_replace_all", "gridcrm")(text, pattern, replacement) }}
+{%- endmacro %}
+{% macro default__regexp_replace_all(text, pattern, replacement) -%}
+    regexp_replace({{ text }}, '{{ pattern | replace("'", "''") }}', '{{ replacement }}')
+{%- endmacro %}
+{% macro duckdb__regexp_replace_all(text, pattern, replacement) -%}
+    regexp_replace({{ text }}, '{{ pattern | replace("'", "''") }}', '{{ replacement }}', 'g')
+{%- endmacro %}
+
+{#- Whether a pattern is found in the text. -#}
+{% macro regexp_matches(text, pattern) -%}{{ adapter.dispatch("regexp_matches", "gridcrm")(text, pattern) }}{%- endmacro %}
+{% macro default__regexp_matches(text, pattern) -%}{{ text }} rlike '{{ pattern }}'{%- endmacro %}
+{% macro duckdb__regexp_matches(text, pattern) -%}regexp_matches({{ text }}, '{{ pattern }}'){%- endmacro %}
+
+{#- The distinct values of a group as one text: a,b,c in order. -#}
+{% macro comma_list(value) -%}{{ adapter.dispatch("comma_list", "gridcrm")(value) }}{%- endmacro %}
+{% macro default__comma_list(value) -%}array_join(array_sort(collect_set({{ value }})), ','){%- endmacro %}
+{% macro duckdb__comma_list(value) -%}string_agg(distinct {{ value }}, ',' order by {{ value }}){%- endmacro %}
+
+{#- The hexadecimal MD5 of a text: a short fingerprint, no secret. -#}
+{% macro fingerprint(text) -%}md5({{ text }}){%- endmacro %}
