@@ -36,7 +36,8 @@ create table if not exists member (
     primary key (audience_id, member_key)
 );
 create table if not exists answer (
-    idempotency_key text primary key, request_sha256 text not null, status integer not null, body text not null
+    idempotency_key text primary key, request_sha256 text not null,
+    status integer not null, body text not null
 );
 create table if not exists event (
     position integer primary key autoincrement, event_id text not null unique, audience_id text not null,
@@ -83,7 +84,9 @@ class CampaignStore:
     def add_members(self, audience_id: str, members: list[Any]) -> list[dict[str, str]]:
         """Insert or replace the acceptable members; one result for each, in the order given."""
         now = time.time()
-        results, rows, seen = [], [], set()
+        results: list[dict[str, str]] = []
+        rows: list[tuple[Any, ...]] = []
+        seen: set[Any] = set()
         for member in members:
             key = member.get("member_key") if isinstance(member, dict) else None
             reason = _refusal(member, key, seen)
@@ -98,9 +101,10 @@ class CampaignStore:
                     (audience_id, key, member.get("customer_id"), member["email"], json.dumps(member), now)
                 )
         self.connection.executemany(
-            "insert into member values (?, ?, ?, ?, ?, ?, null) on conflict (audience_id, member_key) do update"
-            " set customer_id = excluded.customer_id, email = excluded.email, fields = excluded.fields,"
-            " received_at = excluded.received_at, removed_at = null",
+            "insert into member values (?, ?, ?, ?, ?, ?, null)"
+            " on conflict (audience_id, member_key) do update set customer_id = excluded.customer_id,"
+            " email = excluded.email, fields = excluded.fields, received_at = excluded.received_at,"
+            " removed_at = null",
             rows,
         )
         return results
@@ -108,7 +112,8 @@ class CampaignStore:
     def remove_member(self, audience_id: str, member_key: str) -> bool:
         """Mark the member as removed; false when the audience has no such member."""
         cursor = self.connection.execute(
-            "update member set removed_at = ? where audience_id = ? and member_key = ? and removed_at is null",
+            "update member set removed_at = ?"
+            " where audience_id = ? and member_key = ? and removed_at is null",
             (time.time(), audience_id, member_key),
         )
         return cursor.rowcount > 0
@@ -123,11 +128,12 @@ class CampaignStore:
         return [{**json.loads(fields), "audience_id": audience} for audience, fields in rows]
 
     def add_events(self, events: Iterable[tuple[Any, ...]]) -> int:
-        """Append (event_id, audience_id, member_key, customer_id, event, occurred_at, value_usd); known ids stay."""
+        """Append rows of the table's columns after ``position``; returns how many ids were not yet known."""
         before = self.connection.total_changes
         with self.transaction() as connection:
             connection.executemany(
-                "insert into event (event_id, audience_id, member_key, customer_id, event, occurred_at, value_usd)"
+                "insert into event"
+                " (event_id, audience_id, member_key, customer_id, event, occurred_at, value_usd)"
                 " values (?, ?, ?, ?, ?, ?, ?) on conflict (event_id) do nothing",
                 events,
             )

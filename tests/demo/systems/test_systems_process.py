@@ -1,0 +1,139 @@
+"""Starting, joining, ending: nothing is left behind, and addresses stay what they were."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from connectors.paths import Paths
+from demo.systems import Systems, SystemsError
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def family(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def assert_gone(processes: list[psutil.Process], seconds: float = 8.0) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=seconds)
+    assert [process.name() for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_stop_leaves_no_process_and_a_new_start_has_the_same_addresses(paths):
+    systems = Systems(paths)
+    started = time.monotonic()
+    systems.start()
+    assert time.monotonic() - started < 10  # 0.8 s alone on a machine; the bound is for a busy one
+    first, processes = systems.env, family(systems.pid)
+    assert any(process.name() == "postgres" for process in processes)
+    assert systems.start().env == first  # idempotent
+    systems.stop()
+    systems.stop()
+    assert_gone(processes, 0.5)
+    assert systems.env == {}
+    assert systems.pid is None
+    with Systems(paths) as again:
+        assert again.env == first
+
+
+def test_a_port_that_was_taken_meanwhile_is_replaced(paths):
+    with Systems(paths) as systems:
+        before = systems.env
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", int(before["GRIDCRM_PG_PORT"])))
+        squatter.listen()
+        with Systems(paths) as systems:
+            changed = {name for name, value in systems.env.items() if before[name] != value}
+    assert changed == {"GRIDCRM_PG_PORT"}
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the server's own death is signalled to PostgreSQL on Linux"
+)
+def test_nothing_survives_a_serving_process_killed_outright(paths):
+    systems = Systems(paths).start()
+    processes = family(systems.pid)
+    os.kill(systems.pid, signal.SIGKILL)
+    assert_gone(processes)
+    before = dict(systems.env)
+    assert systems.start().env == before  # and the next start recovers
+    systems.stop()
+
+
+def test_no_orphan_when_the_parent_is_killed_outright(paths):
+    script = (
+        "import sys, time; from pathlib import Path; from connectors.paths import Paths;"
+        "from demo.systems import Systems; systems = Systems(Paths(Path(sys.argv[1]))).start();"
+        "print(systems.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(paths.root)], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as parent:
+        assert parent.stdout is not None
+        processes = family(int(parent.stdout.readline()))
+        parent.kill()
+    assert_gone(processes)
+    assert not (paths.demo / "systems.json").exists()
+
+
+def test_a_second_one_joins_and_leaves_the_first_running(paths):
+    with Systems(paths) as first:
+        with Systems(paths) as second:
+            assert second.is_joined
+            assert second.pid is None
+            assert second.env == first.env
+        assert psutil.pid_exists(first.pid)
+
+
+def test_foreground_serves_until_sigterm(paths):
+    with subprocess.Popen(
+        [sys.executable, "-m", "demo.systems", "--data", str(paths.root)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    ) as process:
+        assert process.stdout is not None
+        shown = "".join(iter(lambda: process.stdout.readline(), "")) if process.poll() else ""
+        while "Ctrl-C" not in shown:
+            line = process.stdout.readline()
+            assert line, "the systems ended instead of serving"
+            shown += line
+        processes = family(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    assert "GRIDCRM_SFTP_PORT=" in shown
+    assert "PASSWORD" not in shown
+    assert_gone(processes, 0.5)
+
+
+def test_lost_credentials_are_one_clear_line(paths):
+    with Systems(paths):
+        pass
+    (paths.demo / "credentials.json").unlink()
+    with pytest.raises(SystemsError, match=r"credentials\.json is gone.*make clean"):
+        Systems(paths).start()
+
+
+def test_changed_credentials_are_one_clear_line(paths):
+    with Systems(paths):
+        pass
+    file = paths.demo / "credentials.json"
+    file.write_text('{"sftp_password": "a", "pg_password": "b", "campaign_token": "c"}')
+    with pytest.raises(SystemsError, match="another password"):
+        Systems(paths).start()
+
+
+def test_an_interrupted_initdb_is_made_good(paths: Paths):
+    (paths.demo / "postgres/base").mkdir(parents=True)
+    with Systems(paths) as systems:
+        assert systems.env["GRIDCRM_PG_PORT"]
