@@ -50,7 +50,7 @@ def run_demo(paths: Paths, config: DemoConfig, console: Console) -> None:
         GridCRMError: a system does not start, a run fails, a check fails.
     """
     began = time.monotonic()
-    with Systems(paths) as systems, _environment(paths, systems.env):
+    with Systems(paths) as systems, environment(paths, systems.env):
         with _step(console, "simulated utility: households, meters, bills, calls"):
             generate_world(paths, config, systems.env)
         from orchestration.definitions import build_defs
@@ -113,7 +113,7 @@ def _step(console: Console, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(paths: Paths, env: dict[str, str]) -> Iterator[None]:
+def environment(paths: Paths, env: dict[str, str]) -> Iterator[None]:
     """The variables that a deployment of the demo has, for this process and those it starts."""
     before = dict(os.environ)
     os.environ.update(env | {"GRIDCRM_DATA": str(paths.root), "GRIDCRM_DEPLOYMENT": "demo"})

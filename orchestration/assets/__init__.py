@@ -1,1 +1,1 @@
-"""Assets in flow order: raw, warehouse (staging and unified), scores, push. Thin; the work is done elsewhere."""
+"""Assets in flow order: raw, warehouse, scores, push. Thin; the work is done elsewhere."""
