@@ -83,9 +83,14 @@ def read_inputs(score: Score, paths: Paths, as_of: date) -> dict[str, pd.DataFra
 
 
 def write_result(paths: Paths, name: str, as_of: date, result: ScoreResult) -> None:
-    """The table and its evaluation, each replaced whole, the table last."""
+    """The evaluation always; the table where the push models read it only if it passed its gate.
+
+    A table that did not pass lies in ``scores/rejected`` for whoever wants to know why. So no later run can
+    push it either: what is pushed stays at the last date that passed.
+    """
     _write(_partition(paths.scores / "model_eval", as_of) / f"{name}.parquet", result.eval)
-    _write(_partition(paths.scores / name, as_of) / "part.parquet", result.table)
+    home = paths.scores / name if result.passed_gate else paths.scores / "rejected" / name
+    _write(_partition(home, as_of) / "part.parquet", result.table)
 
 
 def _partition(folder: Path, as_of: date) -> Path:
