@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from connectors.activation import Plan, PushConfig, PushReport
 from orchestration.as_of import as_of_date
 from orchestration.assets.metadata import markdown_table
+from orchestration.failures import RETRIES, one_clear_line
 from orchestration.gateway import Gateway
 
 GUARDS = "guards_hold"
@@ -54,8 +55,9 @@ def build_push_asset(push: PushConfig, rows_of: RowsOf = model_rows) -> dg.Asset
         deps=deps,
         description=push.description,
         group_name="push",
-        owners=[push.owner],
+        owners=[f"team:{push.owner}"],
         kinds={KINDS[push.destination.kind]},
+        retry_policy=RETRIES,
         pool=f"destination_{push.destination.connection}",
         check_specs=[
             dg.AssetCheckSpec(GUARDS, asset=key, description="Deletes and changes stay under the limits of "
@@ -65,17 +67,18 @@ def build_push_asset(push: PushConfig, rows_of: RowsOf = model_rows) -> dg.Asset
         ],
     )  # fmt: skip
     def send(context: dg.AssetExecutionContext, config: SendConfig, gateway: Gateway) -> dg.MaterializeResult:
-        rows = rows_of(push, gateway)
-        activation = gateway.activation()
-        plan = activation.plan(push, rows, as_of_date(dict(context.run.tags), gateway))
         dry_run = gateway.is_dry_run if config.dry_run is None else config.dry_run
-        if plan.guard_violations:
-            return _refused(plan)
-        report = activation.send(push, plan, dry_run=dry_run)
+        with one_clear_line():
+            rows = rows_of(push, gateway)
+            activation = gateway.activation()
+            plan = activation.plan(push, rows, as_of_date(dict(context.run.tags), gateway))
+            if plan.guard_violations and not dry_run:
+                return _refused(plan)
+            report = activation.send(push, plan, dry_run=dry_run)
+            activation.export_receipts(gateway.paths.raw / "gridcrm" / "push_receipt")
         for message in report.messages:
             context.log.warning(message)
-        activation.export_receipts(gateway.paths.raw / "gridcrm" / "push_receipt")
-        return _sent(plan, report, rows.num_rows, dry_run)
+        return _sent(plan, report, rows.num_rows)
 
     return send
 
@@ -93,12 +96,12 @@ def _refused(plan: Plan) -> dg.MaterializeResult:
     )
 
 
-def _sent(plan: Plan, report: PushReport, rows: int, dry_run: bool) -> dg.MaterializeResult:
+def _sent(plan: Plan, report: PushReport, rows: int) -> dg.MaterializeResult:
     accounted = report.sent_rows + report.failed + report.withheld + report.unchanged
     return dg.MaterializeResult(
         metadata=_plan_metadata(plan)
         | {
-            "dry_run": dry_run,
+            "dry_run": report.is_dry_run,
             "sent": report.sent,
             "failed": report.failed,
             "withheld": report.withheld,
@@ -108,7 +111,7 @@ def _sent(plan: Plan, report: PushReport, rows: int, dry_run: bool) -> dg.Materi
             dg.AssetCheckResult(check_name=GUARDS, passed=True),
             dg.AssetCheckResult(
                 check_name=ACCOUNTED,
-                passed=dry_run or accounted == rows,
+                passed=report.is_dry_run or accounted == rows,
                 metadata={"rows": rows, "accounted": accounted},
             ),
         ],

@@ -7,12 +7,12 @@ Belongs here: specs, metadata and checks of raw tables. Does not belong here: fe
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
 
 import dagster as dg
 
 from connectors.ingest import FeedConfig, FeedReport, FileOutcome
 from orchestration.assets.metadata import markdown_table, table_schema
+from orchestration.failures import RETRIES, one_clear_line
 from orchestration.gateway import Gateway
 from orchestration.partitions import window
 
@@ -32,17 +32,24 @@ def asset_key(source: str, table: str) -> dg.AssetKey:
 def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """One op that runs the feed and materializes each of its tables."""
     partitions_def = partitions if feed.partitioned else None
-    kinds = {KINDS[feed.kind], *([feed.file.format] if feed.file else []), "parquet"}
+    kinds = {KINDS[feed.kind], feed.format if feed.file else "sqlalchemy", "parquet"}
+    schemas = feed.schemas()
     specs = [
         dg.AssetSpec(
             asset_key(feed.source, name),
             description=table.description,
             group_name="raw",
-            owners=[feed.owner],
+            owners=[f"team:{feed.owner}"],
             kinds=kinds,
             tags={"source": feed.source},
             partitions_def=partitions_def,
-            metadata=table_schema({c.name: (c.type, c.description) for c in table.columns or []}),
+            metadata=table_schema(
+                {
+                    field.name: (str(field.type), table.columns[field.name].description)
+                    for field in schemas[name]
+                    if field.name in table.columns
+                }
+            ),
         )
         for name, table in feed.tables.items()
     ]
@@ -62,17 +69,18 @@ def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> 
         check_specs=checks,
         partitions_def=partitions_def,
         backfill_policy=dg.BackfillPolicy.single_run() if partitions_def else None,
-        retry_policy=dg.RetryPolicy(max_retries=3, delay=10, backoff=dg.Backoff.EXPONENTIAL),
+        retry_policy=RETRIES,
         pool=f"source_{feed.source}",
     )
     def ingest(context: dg.AssetExecutionContext, gateway: Gateway) -> Iterator[dg.MaterializeResult]:
         asked = window(dict(context.run.tags)) if feed.partitioned else None
-        report = gateway.ingest().run(
-            feed,
-            start=asked.start if asked else None,
-            end=asked.end if asked else None,
-            progress=context.log.info,
-        )
+        with one_clear_line():
+            report = gateway.ingest().run(
+                feed,
+                start=asked.start if asked else None,
+                end=asked.end if asked else None,
+                progress=context.log.info,
+            )
         for message in report.messages:
             context.log.warning(message)
         yield from _results(feed, report, checked)
@@ -91,7 +99,7 @@ def _results(feed: FeedConfig, report: FeedReport, checked: dg.AssetKey) -> Iter
 
 
 def _metadata(report: FeedReport, table: str) -> dict[str, dg.MetadataValue]:
-    taken = [f for f in report.files if f.state not in ("known",)]
+    taken = [f for f in report.files if f.state != "known"]
     return {
         "rows_added": dg.MetadataValue.int(report.rows.get(table, 0)),
         "files_taken": dg.MetadataValue.int(len(taken)),
@@ -113,9 +121,8 @@ def _file_row(f: FileOutcome) -> Sequence[object]:
 def _checks(report: FeedReport) -> Iterator[dg.AssetCheckResult]:
     read = sum(f.records_read for f in report.files)
     kept = sum(f.loaded + f.superseded + f.quarantined for f in report.files)
-    refused = [f for f in report.files if f.state == "refused"]
     totals = [(f.name, t) for f in report.files for t in f.control_totals]
-    wrong = [(name, t) for name, t in totals if not t.ok]
+    wrong = [[name, t["name"], t["declared"], t["found"]] for name, t in totals if not t["ok"]]
     yield dg.AssetCheckResult(
         check_name=BALANCE,
         passed=report.balance_ok,
@@ -126,23 +133,12 @@ def _checks(report: FeedReport) -> Iterator[dg.AssetCheckResult]:
         passed=not wrong,
         metadata={
             "totals_checked": len(totals),
-            "wrong": dg.MetadataValue.md(
-                markdown_table(
-                    ["file", "total", "declared", "found"],
-                    [[n, t.name, t.declared, t.found] for n, t in wrong],
-                )
-            ),
+            "wrong": dg.MetadataValue.md(markdown_table(["file", "total", "declared", "found"], wrong)),
         },
     )
     yield dg.AssetCheckResult(
         check_name=TAKEN,
-        passed=not refused,
+        passed=not report.refused,
         metadata={"refused": dg.MetadataValue.md(markdown_table(
-            ["file", "why"], [[f.name, f.message] for f in refused]))},
+            ["file", "why"], [[f.name, f.message] for f in report.refused]))},
     )  # fmt: skip
-
-
-def latest_business_date(reports: Sequence[FeedReport]) -> date | None:
-    """The last business date that any of these reports holds."""
-    dates = [d for r in reports for d in r.business_dates]
-    return max(dates) if dates else None
