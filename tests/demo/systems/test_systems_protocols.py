@@ -89,6 +89,23 @@ def test_postgres_has_both_databases_and_keeps_utc(systems, pg_url):
         engine.dispose()
 
 
+def test_the_crm_has_an_inbox_whose_rows_carry_their_time(systems, pg_url):
+    engine = create_engine(pg_url(systems.env, "crm"))
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into crm_inbox.inbound_card values ('account:1', 'C1', '{\"flags\": []}', '2026-11-15')"
+            )
+        )
+        age = text("select now() - updated_at < interval '1 s' from crm_inbox.inbound_card")
+        assert connection.execute(age).scalar_one()
+        names = text("select table_name from information_schema.tables where table_schema = 'crm_inbox'")
+        found = set(connection.execute(names).scalars())
+        connection.execute(text("truncate crm_inbox.inbound_card"))
+    engine.dispose()
+    assert found == {"customer_score", "inbound_card", "next_best_action"}
+
+
 def test_postgres_refuses_a_wrong_password(systems, pg_url):
     engine = create_engine(pg_url(systems.env, "crm", password="wrong"))
     with pytest.raises(OperationalError, match="password authentication failed"):
