@@ -12,7 +12,16 @@ import pyarrow.compute as pc
 
 from demo.world.config import Ints
 from demo.world.population import Persons, Premises
-from demo.world.vocab import AREA_CODES, BUSINESS_HEADS, BUSINESS_TAILS, CITIES, GIVEN, STREETS, SURNAMES, take
+from demo.world.vocab import (
+    AREA_CODES,
+    BUSINESS_HEADS,
+    BUSINESS_TAILS,
+    CITIES,
+    GIVEN,
+    STREETS,
+    SURNAMES,
+    take,
+)
 
 MAIL_HOSTS = ("example.com", "mail.example.com", "example.org", "example.net")
 BILL_SLOTS = 100

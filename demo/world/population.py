@@ -11,8 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from demo.world.config import FAR_DAY, Bools, Floats, Ints, Streams, WorldConfig
-from demo.world.vocab import BUSINESS_HEADS, BUSINESS_TAILS, CITIES, CITY_LATITUDE, CITY_LONGITUDE, CITY_STATIONS
-from demo.world.vocab import GIVEN, STREETS, SURNAMES, surname_weights
+from demo.world.vocab import (
+    BUSINESS_HEADS,
+    BUSINESS_TAILS,
+    CITIES,
+    CITY_LATITUDE,
+    CITY_LONGITUDE,
+    CITY_STATIONS,
+    GIVEN,
+    STREETS,
+    SURNAMES,
+    surname_weights,
+)
 
 PATTERNS = ("worker", "retired", "shift", "student", "family", "weekender", "business")
 WORKER, RETIRED, SHIFT, STUDENT, FAMILY, WEEKENDER, BUSINESS = range(7)
@@ -133,9 +143,9 @@ def make_premises(config: WorldConfig, block: int, streams: Streams) -> Premises
     number = block * config.meters_per_block + np.arange(n)
     city = draw.choice(len(CITIES), n, p=[0.42, 0.2, 0.16, 0.12, 0.1])
     dwelling = draw.choice(3, n, p=[0.66, 0.305, 0.035])
-    # House numbers ascend with the world's numbering, so an address is unique: street × number, then flats.
-    street = draw.integers(0, len(STREETS), n)
-    house_no = 100 + (number // len(STREETS)) * 4 % 9800 + draw.integers(0, 4, n)
+    # Each street numbers its own houses upwards, so an address is one premise.
+    street = number * 37 % len(STREETS)
+    house_no = 101 + street * 53 % 40 * 100 + number // len(STREETS) * 2
     feeder = city * FEEDERS_PER_CITY + street % FEEDERS_PER_CITY
     return Premises(
         number=number,
