@@ -58,7 +58,9 @@ def format_names() -> list[str]:
 def format_named(name: str) -> Format:
     """The format of that name; raises :class:`SettingsError` listing the known ones."""
     if name not in _MODULES:
-        raise SettingsError(f"setting 'format': '{name}' is not known; use one of {', '.join(format_names())}")
+        raise SettingsError(
+            f"setting 'format': '{name}' is not known; use one of {', '.join(format_names())}"
+        )
     found: Format = import_module(_MODULES[name]).FORMAT
     return found
 

@@ -59,7 +59,9 @@ def arrow_fields(columns: Mapping[str, str], *, key: str) -> list[pa.Field]:
     return [pa.field(name, arrow_type(kind, key=f"{key}.{name}")) for name, kind in columns.items()]
 
 
-def parse_text(text: pa.StringArray, target: pa.DataType, time_zone: str = "UTC") -> tuple[pa.Array, BoolMask]:
+def parse_text(
+    text: pa.StringArray, target: pa.DataType, time_zone: str = "UTC"
+) -> tuple[pa.Array, BoolMask]:
     """Cast text to ``target``; returns the values (null where it failed) and the mask of rows that failed.
 
     Empty text and null are null, not failures. A timestamp without an offset is local time of ``time_zone``.

@@ -66,9 +66,9 @@ class CopybookSettings(FormatSettings):
     file_header_bytes: int = Setting(default=0, ge=0)
     file_footer_bytes: int = Setting(default=0, ge=0)
     discriminator: str | None = None
-    records: dict[str, RecordSettings] = {}
+    records: dict[str, RecordSettings] = Setting(default_factory=dict)
     record_table: str | None = None
-    control_totals: list[TotalSettings] = []
+    control_totals: list[TotalSettings] = Setting(default_factory=list)
 
     @field_validator("records", mode="before")
     @classmethod
@@ -126,7 +126,9 @@ def make_plan(settings: CopybookSettings) -> Plan:
         if settings.discriminator is not None:
             raise SettingsError("format copybook: setting 'records': needed where 'discriminator' is given")
         if len(roots) > 1:
-            raise SettingsError("format copybook: setting 'records': the copybook has several 01 levels; say which is which")
+            raise SettingsError(
+                "format copybook: setting 'records': the copybook has several 01 levels; say which is which"
+            )
         table = settings.record_table or roots[0].column
         types[""] = _record_type(roots[0], None, table, table, sizes)
     tables = [record_type.table for record_type in types.values()]
@@ -146,7 +148,9 @@ def _copybook_text(value: str) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise SettingsError(f"format copybook: setting 'copybook': cannot read '{value}': {error.strerror}") from None
+        raise SettingsError(
+            f"format copybook: setting 'copybook': cannot read '{value}': {error.strerror}"
+        ) from None
 
 
 def _record_type(
@@ -165,12 +169,14 @@ def _find_group(roots: list[Field], name: str, value: str) -> tuple[Field, Field
         for entry in root.walk():
             if entry.name.replace("_", "-") == wanted:
                 return root, None if entry is root else entry
-    raise SettingsError(f"format copybook: setting 'records.{value}.group': no field '{name}' in the copybook")
+    raise SettingsError(
+        f"format copybook: setting 'records.{value}.group': no field '{name}' in the copybook"
+    )
 
 
 def _find_discriminator(roots: list[Field], name: str) -> Column:
     wanted = name.lower().replace("-", "_")
-    found = {}
+    found: dict[tuple[int, int], Column] = {}
     for root in roots:
         for column in lay_out(root, None, {}).columns:
             if column.field.column == wanted and column.repeats is None:
@@ -269,7 +275,9 @@ class _Run:
         if not len(rows):
             return
         decoded = decode_rows(_gather(block, rows, layout.needed), layout.columns, self.plan.options)
-        self.totals.add(record_type.table, {c.name: a for c, a in zip(layout.columns, decoded.arrays, strict=True)})
+        self.totals.add(
+            record_type.table, {c.name: a for c, a in zip(layout.columns, decoded.arrays, strict=True)}
+        )
         numbers = pa.array(rows + self.result.records_read + 1)
         batch = pa.RecordBatch.from_arrays([numbers, *decoded.arrays], schema=record_type.schema)
         bad = decoded.is_bad
@@ -277,7 +285,9 @@ class _Run:
             for index in np.unique(decoded.first_bad[bad]):
                 column = layout.columns[index]
                 chosen = rows[decoded.first_bad == index]
-                self._reject(block, chosen, "bad_value", f"{record_type.table}.{column.name} {_complaint(column)}")
+                self._reject(
+                    block, chosen, "bad_value", f"{record_type.table}.{column.name} {_complaint(column)}"
+                )
             batch = batch.filter(pa.array(~bad))
         self.result.loaded += batch.num_rows
         self.result.write(self.sink, record_type.table, batch)
@@ -287,7 +297,13 @@ class _Run:
         return self.plan.record_length if self.plan.settings.record_format == "F" else 0
 
     def _by_counter(
-        self, block: Block, record_type: RecordType, rows: Rows, counts: dict[str, int], name: str, counter: TableCounter
+        self,
+        block: Block,
+        record_type: RecordType,
+        rows: Rows,
+        counts: dict[str, int],
+        name: str,
+        counter: TableCounter,
     ) -> None:
         """Records whose table occurs equally often have one layout: take them together."""
         column = counter.column
@@ -297,7 +313,9 @@ class _Run:
         decoded = decode_rows(_gather(block, rows, column.offset + column.size), [column], self.plan.options)
         values = decoded.arrays[0].fill_null(-1).to_numpy()
         outside = decoded.is_bad | (values < counter.minimum) | (values > counter.maximum)
-        reason = f"{record_type.table}.{column.name} is not a count from {counter.minimum} to {counter.maximum}"
+        reason = (
+            f"{record_type.table}.{column.name} is not a count from {counter.minimum} to {counter.maximum}"
+        )
         self._reject(block, rows[outside], "bad_counter", reason)
         for value in np.unique(values[~outside]):
             chosen = rows[(values == value) & ~outside]

@@ -38,7 +38,9 @@ class Column:
     @property
     def type(self) -> pa.DataType:
         """The Arrow type of the column."""
-        item = pa.struct([(c.name, c.type) for c in self.children]) if self.children else value_type(self.field)
+        item = (
+            pa.struct([(c.name, c.type) for c in self.children]) if self.children else value_type(self.field)
+        )
         return item if self.repeats is None else pa.list_(item)
 
 
@@ -144,7 +146,9 @@ class _Maker:
         offset = 0 if entry.is_repeated else at
         children: list[_Leaf] = []
         if entry.is_group:
-            children, size = self.group(entry, offset, () if entry.is_repeated else below, is_alternative, inside)
+            children, size = self.group(
+                entry, offset, () if entry.is_repeated else below, is_alternative, inside
+            )
         else:
             size = entry.element_size
         if not entry.is_repeated:
@@ -180,7 +184,10 @@ def _named(leaves: Sequence[_Leaf]) -> list[Column]:
     names = [leaf.column.name for leaf in leaves]
     for depth in (2, 3, 99):
         counts = Counter(names)
-        names = ["_".join(leaf.path[-depth:]) if counts[n] > 1 else n for n, leaf in zip(names, leaves, strict=True)]
+        names = [
+            "_".join(leaf.path[-depth:]) if counts[n] > 1 else n
+            for n, leaf in zip(names, leaves, strict=True)
+        ]
     counts, used = Counter(names), Counter[str]()
     columns = []
     for name, leaf in zip(names, leaves, strict=True):
@@ -219,10 +226,14 @@ def decode_rows(matrix: Bytes2D, columns: Sequence[Column], options: ValueOption
     return DecodedRows(arrays, first_bad)
 
 
-def _decode_column(matrix: Bytes2D, column: Column, options: ValueOptions) -> tuple[pa.Array, BoolMask | None]:
+def _decode_column(
+    matrix: Bytes2D, column: Column, options: ValueOptions
+) -> tuple[pa.Array, BoolMask | None]:
     rows = len(matrix)
     if column.repeats is None:
-        array, bad = decode_values(matrix[:, column.offset : column.offset + column.size], column.field, options)
+        array, bad = decode_values(
+            matrix[:, column.offset : column.offset + column.size], column.field, options
+        )
         return array, None if column.is_alternative else bad
     width = column.size * column.repeats
     elements = np.ascontiguousarray(matrix[:, column.offset : column.offset + width]).reshape(-1, column.size)
@@ -239,4 +250,4 @@ def _decode_column(matrix: Bytes2D, column: Column, options: ValueOptions) -> tu
     array = pa.ListArray.from_arrays(pa.array(offsets), items)
     if bad is None or column.is_alternative:
         return array, None
-    return array, bad.reshape(rows, column.repeats).any(axis=1)
+    return array, np.asarray(bad.reshape(rows, column.repeats).any(axis=1))

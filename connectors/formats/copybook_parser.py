@@ -140,7 +140,9 @@ def parse_picture(text: str, line: int = 0) -> Picture:
     if symbols <= set("XA9B/0") and symbols & set("XA"):
         return Picture(is_text=True, size=len(expanded))
     if symbols - set("9SVPZ*+-.,$B/0cd"):
-        raise SettingsError(f"{where}: this picture is not supported (text X A, numbers 9 S V P and Z * + - . ,)")
+        raise SettingsError(
+            f"{where}: this picture is not supported (text X A, numbers 9 S V P and Z * + - . ,)"
+        )
     edited = bool(symbols & set("Z*+-.,$B/0cd"))
     point = next((i for i, c in enumerate(expanded) if c in "V."), None)
     digit_at = [i for i, c in enumerate(expanded) if c in "9Z*"]
@@ -187,7 +189,9 @@ def parse_copybook(text: str, *, is_free_form: bool = False) -> list[Field]:
             stack.pop()
         if stack:
             if not stack[-1].is_group:
-                raise SettingsError(f"copybook line {line}: {entry.name} lies under {stack[-1].name}, which has a PIC")
+                raise SettingsError(
+                    f"copybook line {line}: {entry.name} lies under {stack[-1].name}, which has a PIC"
+                )
             _inherit(stack[-1], entry)
             stack[-1].children.append(entry)
         else:
@@ -310,7 +314,9 @@ def _parse_entry(level: int, words: list[str], line: int) -> Field:
         elif clause in ("SIGN", "LEADING", "TRAILING"):
             side = take(("IS",)) if clause == "SIGN" else clause
             if side not in ("LEADING", "TRAILING"):
-                raise SettingsError(f"copybook line {line}: {name}: SIGN is LEADING or TRAILING, not '{side[:30]}'")
+                raise SettingsError(
+                    f"copybook line {line}: {name}: SIGN is LEADING or TRAILING, not '{side[:30]}'"
+                )
             entry.is_sign_leading = side == "LEADING"
             entry.is_sign_separate = skip("SEPARATE")
             skip("CHARACTER")

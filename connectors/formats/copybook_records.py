@@ -153,7 +153,10 @@ def _walk_rdw(data: bytes, framing: Framing, position: int, name: str) -> tuple[
         if length == before:
             run = _run_of_equal(view, at, stride, (end - at) // stride)
         if run > 1:
-            starts += [np.array(single_starts, dtype=np.int64), at + RDW_BYTES + stride * np.arange(run, dtype=np.int64)]
+            starts += [
+                np.array(single_starts, dtype=np.int64),
+                at + RDW_BYTES + stride * np.arange(run, dtype=np.int64),
+            ]
             lengths += [np.array(single_lengths, dtype=np.int64), np.full(run, length, dtype=np.int64)]
             single_starts, single_lengths = [], []
         else:

@@ -73,14 +73,18 @@ class Totals:
                 detail = f"{where} is declared in {seen} readable records instead of exactly 1"
             else:
                 detail = f"{where} declares {result.declared}, found {result.found}"
-            raise RefusedFile(f"{file_name}: control total '{result.name}': {detail}; ask for the file again", totals)
+            raise RefusedFile(
+                f"{file_name}: control total '{result.name}': {detail}; ask for the file again", totals
+            )
         return totals
 
     def _result(self, total: _Total) -> ControlTotal:
         values = self._declared.get(total.declared, [])
         declared = values[0] if len(values) == 1 else None
         if total.function == "count":
-            found: Number = sum(self._counts.values()) if total.table == "*" else self._counts.get(total.table, 0)
+            found: Number = (
+                sum(self._counts.values()) if total.table == "*" else self._counts.get(total.table, 0)
+            )
         else:
             found = self._sums.get((total.table, str(total.column)), Decimal(0))
         return ControlTotal(total.name, declared, found, declared is not None and declared == found)
@@ -92,7 +96,9 @@ def _parse(total: TotalSettings, schemas: Mapping[str, pa.Schema]) -> _Total:
     if declared is None:
         raise SettingsError(f"{key}: declared must be table.column, not '{total.declared}'")
     if found is None or (found[1] == "sum") != bool(found[3]) or (found[2] == "*" and found[1] == "sum"):
-        raise SettingsError(f"{key}: equals must be count(table), count(*) or sum(table.column), not '{total.equals}'")
+        raise SettingsError(
+            f"{key}: equals must be count(table), count(*) or sum(table.column), not '{total.equals}'"
+        )
     wanted = [(declared[1], declared[2])] + ([(found[2], found[3])] if found[2] != "*" else [])
     for table, column in wanted:
         if table not in schemas:

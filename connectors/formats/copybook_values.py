@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from connectors.formats.base import SettingsError
 from connectors.formats.columns import BoolMask, as_mask
 from connectors.formats.copybook_parser import MAX_DIGITS, Field, Usage
+from connectors.formats.digits import combine_digits, decimal_array, validity
 
 Bytes2D = npt.NDArray[np.uint8]
 Decoded = tuple[pa.Array, BoolMask | None]
@@ -55,7 +56,9 @@ def code_page(name: str, keep_control_characters: bool = False) -> CodePage:
         info = codecs.lookup(name)
         zero, space = "0".encode(name), " ".encode(name)
     except (LookupError, UnicodeError):
-        raise SettingsError(f"setting 'code_page': '{name}' is not a known code page, such as cp037") from None
+        raise SettingsError(
+            f"setting 'code_page': '{name}' is not a known code page, such as cp037"
+        ) from None
     if zero not in (b"\xf0", b"0") or len(space) != 1 or info.name.startswith("utf"):
         raise SettingsError(f"setting 'code_page': '{name}' is not a single-byte EBCDIC or ASCII code page")
     is_ebcdic = zero == b"\xf0"
@@ -82,13 +85,20 @@ def code_page(name: str, keep_control_characters: bool = False) -> CodePage:
         is_negative[:] = signed & ((high == 0xD) | (high == 0xB))
     else:
         digit[0x30:0x3A] = range(10)
-        for text, negative in (("0123456789", False), ("{ABCDEFGHI", False), ("}JKLMNOPQR", True), ("pqrstuvwxy", True)):
+        for text, negative in (
+            ("0123456789", False),
+            ("{ABCDEFGHI", False),
+            ("}JKLMNOPQR", True),
+            ("pqrstuvwxy", True),
+        ):
             for value, char in enumerate(text):
                 signed_digit[ord(char)] = value
                 is_negative[ord(char)] = negative
     blank = np.zeros(256, dtype=bool)
     blank[[0, space[0]]] = True
-    return CodePage(name, is_ebcdic, bytes(ascii_bytes), utf8, length, digit, signed_digit, is_negative, blank)
+    return CodePage(
+        name, is_ebcdic, bytes(ascii_bytes), utf8, length, digit, signed_digit, is_negative, blank
+    )
 
 
 def value_type(field: Field) -> pa.DataType:
@@ -152,7 +162,7 @@ def _decode_text(matrix: Bytes2D, options: ValueOptions) -> pa.Array:
     empty = np.asarray(pc.equal(pc.binary_length(trimmed), 0).to_numpy(zero_copy_only=False))
     if not empty.any():
         return trimmed
-    return pa.StringArray.from_buffers(rows, trimmed.buffers()[1], trimmed.buffers()[2], _validity(empty))
+    return pa.StringArray.from_buffers(rows, trimmed.buffers()[1], trimmed.buffers()[2], validity(empty))
 
 
 _TRIMS = {
@@ -164,24 +174,6 @@ _TRIMS = {
 
 
 # --- numbers --------------------------------------------------------------------------------------------------
-
-
-def _combine(digits: npt.NDArray[np.unsignedinteger], base: int) -> npt.NDArray[np.int64]:
-    """Rows of digits ``(width, n)`` in ``base`` to numbers, pairing neighbours in the narrowest type that holds."""
-    parts = digits
-    for holds in (np.uint8, np.uint16, np.uint32, np.int64):
-        while len(parts) > 1 and base * base - 1 <= np.iinfo(holds).max:
-            if len(parts) % 2:
-                parts = np.concatenate([np.zeros((1, parts.shape[1]), dtype=parts.dtype), parts])
-            wide = parts.astype(holds, copy=False)
-            parts = wide[0::2] * holds(base) + wide[1::2]
-            base *= base
-    if len(parts) > 1:
-        total = parts[0].astype(np.int64)
-        for part in parts[1:]:
-            total = total * base + part.astype(np.int64)
-        return total
-    return parts[0].astype(np.int64)
 
 
 def _decode_packed(matrix: Bytes2D, field: Field) -> Decoded:
@@ -196,11 +188,13 @@ def _decode_packed(matrix: Bytes2D, field: Field) -> Decoded:
         bad |= pairs.max(axis=0) == _INVALID
     negative = (sign == 0xD) | (sign == 0xB)
     if field.picture.digits > _INT64_DIGITS:
-        digits = np.concatenate([np.stack([pairs // 10, pairs % 10], axis=1).reshape(-1, len(last)), final[None]])
+        digits = np.concatenate(
+            [np.stack([pairs // 10, pairs % 10], axis=1).reshape(-1, len(last)), final[None]]
+        )
         return _wide(digits, negative, bad, field)
     values = final.astype(np.int64)
     if len(pairs):
-        values += _combine(pairs, 100) * 10
+        values += combine_digits(pairs, 100) * 10
     if field.picture.digits % 2 == 0:
         bad |= columns[0] > 9  # the nibble above an even number of digits belongs to no digit
     np.negative(values, out=values, where=negative)
@@ -208,7 +202,8 @@ def _decode_packed(matrix: Bytes2D, field: Field) -> Decoded:
 
 
 _PACKED_PAIR = np.array(
-    [(b >> 4) * 10 + (b & 15) if (b >> 4) <= 9 and (b & 15) <= 9 else _INVALID for b in range(256)], dtype=np.uint8
+    [(b >> 4) * 10 + (b & 15) if (b >> 4) <= 9 and (b & 15) <= 9 else _INVALID for b in range(256)],
+    dtype=np.uint8,
 )
 
 
@@ -239,7 +234,7 @@ def _decode_zoned(matrix: Bytes2D, field: Field, page: CodePage) -> Decoded:
         bad = bad & ~missing
     if field.picture.digits > _INT64_DIGITS:
         return _wide(digits, negative, bad, field, missing)
-    values = _combine(digits, 10)
+    values = combine_digits(digits, 10)
     np.negative(values, out=values, where=negative)
     return _number(values, bad, field, missing)
 
@@ -265,7 +260,7 @@ def _decode_binary(matrix: Bytes2D, field: Field, is_big_endian: bool) -> Decode
     low, high = halves[:, 0], halves[:, 1].view(np.int64)
     limit = 10**picture.digits
     bad = ~(_less(high, low, limit) & ~_less(high, low, 1 - limit))
-    array = pa.Array.from_buffers(value_type(field), rows, [_validity(bad), pa.py_buffer(buffer)])
+    array = pa.Array.from_buffers(value_type(field), rows, [validity(bad), pa.py_buffer(buffer)])
     return array, bad if bad.any() else None
 
 
@@ -310,7 +305,9 @@ def _decode_edited(matrix: Bytes2D, field: Field, page: CodePage) -> Decoded:
     fits = rf"^\d{{0,{picture.digits}}}$"
     if picture.has_point:
         fits = rf"^\d{{0,{picture.digits - picture.scale}}}(\.\d{{0,{picture.scale}}})?$"
-    good = as_mask(pc.match_substring_regex(text, shape)) & as_mask(pc.match_substring_regex(digits_only, fits))
+    good = as_mask(pc.match_substring_regex(text, shape)) & as_mask(
+        pc.match_substring_regex(digits_only, fits)
+    )
     filled = as_mask(pc.match_substring_regex(digits_only, r"\d"))
     cleaned = pc.if_else(pa.array(good & filled), digits_only, pa.scalar(None, pa.string()))
     value = pc.cast(cleaned, pa.decimal128(MAX_DIGITS, picture.scale if picture.has_point else 0))
@@ -321,10 +318,6 @@ def _decode_edited(matrix: Bytes2D, field: Field, page: CodePage) -> Decoded:
     return value, None if good.all() else ~good
 
 
-def _validity(bad: BoolMask) -> pa.Buffer | None:
-    return pa.py_buffer(np.packbits(~bad, bitorder="little")) if bad.any() else None
-
-
 def _number(
     values: npt.NDArray[np.int64], bad: BoolMask, field: Field, missing: BoolMask | None = None
 ) -> Decoded:
@@ -333,18 +326,21 @@ def _number(
     if field.picture.trailing_p:
         values = values * 10**field.picture.trailing_p
     kind = value_type(field)
-    validity = _validity(bad if missing is None else bad | missing)
+    null = bad if missing is None else bad | missing
     if pa.types.is_int64(kind):
-        buffer = np.ascontiguousarray(values)
+        buffers = [validity(null), pa.py_buffer(np.ascontiguousarray(values))]
+        array = pa.Array.from_buffers(kind, len(values), buffers)
     else:
-        buffer = np.empty((len(values), 2), dtype=np.int64)
-        buffer[:, 0] = values
-        buffer[:, 1] = values >> 63
-    return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(buffer)]), bad if bad.any() else None
+        array = decimal_array(values, kind, null)
+    return array, bad if bad.any() else None
 
 
 def _wide(
-    digits: npt.NDArray[np.uint8], negative: BoolMask, bad: BoolMask, field: Field, missing: BoolMask | None = None
+    digits: npt.NDArray[np.uint8],
+    negative: BoolMask,
+    bad: BoolMask,
+    field: Field,
+    missing: BoolMask | None = None,
 ) -> Decoded:
     """Numbers beyond 18 digits, through Arrow's text → decimal cast."""
     assert field.picture is not None
@@ -361,5 +357,5 @@ def _wide(
     offsets = np.arange(0, (rows + 1) * (width + 1), width + 1, dtype=np.int32)
     strings = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(text.tobytes()))
     unscaled = pc.cast(strings, pa.decimal128(MAX_DIGITS, 0))
-    array = pa.Array.from_buffers(value_type(field), rows, [_validity(null), unscaled.buffers()[1]])
+    array = pa.Array.from_buffers(value_type(field), rows, [validity(null), unscaled.buffers()[1]])
     return array, bad if bad.any() else None
