@@ -63,15 +63,17 @@ _LAST_CHANGE = sa.text(
 )
 
 
-def account_alerts(connection: sa.Connection, today: date) -> pa.Table:
+def account_alerts(engine: sa.Engine, today: date) -> pa.Table:
     """Every alert that holds today: grain account × alert, columns of :data:`SCHEMA`."""
-    rows = connection.execute(_ALERTS, {"today": today, "returned_since": today - RETURNED_WITHIN}).all()
+    with engine.connect() as connection:
+        rows = connection.execute(_ALERTS, {"today": today, "returned_since": today - RETURNED_WITHIN}).all()
     accounts, alerts, since, amounts = zip(*rows, strict=True) if rows else ((), (), (), ())
     keys = [f"{account}:{alert}" for account, alert in zip(accounts, alerts, strict=True)]
     return pa.table([keys, accounts, alerts, since, amounts, [None] * len(keys)], schema=SCHEMA)
 
 
-def last_change(connection: sa.Connection) -> str | None:
+def last_change(engine: sa.Engine) -> str | None:
     """When the ledger last changed, as text that orders; ``None`` for an empty ledger."""
-    changed = connection.execute(_LAST_CHANGE).scalar_one_or_none()
+    with engine.connect() as connection:
+        changed = connection.execute(_LAST_CHANGE).scalar_one_or_none()
     return changed.isoformat() if changed else None

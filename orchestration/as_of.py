@@ -20,7 +20,10 @@ def as_of_date(tags: dict[str, str], gateway: Gateway) -> date:
     asked = window(tags)
     if asked:
         return asked.end
-    closed = gateway.ingest().ledger.latest_business_date(CLOSING_SOURCE)
+    ledger = gateway.ingest().ledger
+    closed = [
+        r["business_date"] for r in ledger.rows(CLOSING_SOURCE, states=["published"]) if r["business_date"]
+    ]
     if closed:
-        return closed
+        return max(closed)
     return gateway.today() - timedelta(days=1)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dagster as dg
 import pyarrow as pa
-from connectors.transport.sql import connect
 
 from connectors.activation import PushConfig, load_pushes
 from connectors.errors import GridCRMError
+from connectors.transport.sql import SqlTransport
 from orchestration.alerts import LEDGER, account_alerts, last_change
 from orchestration.assets.push.pushes import build_push_asset
 from orchestration.gateway import Gateway
@@ -40,8 +40,8 @@ def build_defs(settings: Settings) -> dg.Definitions:
 
 
 def _alert_rows(push: PushConfig, gateway: Gateway) -> pa.Table:
-    with connect(gateway.connections().get(LEDGER)) as connection:
-        return account_alerts(connection, gateway.today())
+    with SqlTransport(gateway.connections().sql(LEDGER)) as ledger, ledger.clear("read alerts"):
+        return account_alerts(ledger.engine, gateway.today())
 
 
 def _ledger_changed(settings: Settings, job: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
@@ -56,8 +56,8 @@ def _ledger_changed(settings: Settings, job: dg.UnresolvedAssetJobDefinition) ->
     )
     def ledger_events(context: dg.SensorEvaluationContext, gateway: Gateway) -> dg.RunRequest | dg.SkipReason:
         try:
-            with connect(gateway.connections().get(LEDGER)) as connection:
-                changed = last_change(connection)
+            with SqlTransport(gateway.connections().sql(LEDGER)) as ledger, ledger.clear("look for changes"):
+                changed = last_change(ledger.engine)
         except GridCRMError as error:
             return dg.SkipReason(str(error))
         if changed is None or changed == context.cursor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import dagster as dg
+from pyarrow.dataset import dataset
 
 from orchestration.gateway import Gateway
 
@@ -41,13 +42,10 @@ def build_books(raw_tables: list[dg.AssetKey]) -> dg.AssetsDefinition:
         ],
     )
     def keep_books(gateway: Gateway) -> Iterator[dg.MaterializeResult]:
-        folder = gateway.paths.raw / "gridcrm"
-        rows = {
-            INGESTION: gateway.ingest().export_ledger(folder / "ingestion_ledger"),
-            QUARANTINE: gateway.ingest().ensure_quarantine(folder / "quarantine"),
-            RECEIPTS: gateway.activation().export_receipts(folder / "push_receipt"),
-        }
-        for key, count in rows.items():
-            yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": count})
+        gateway.ingest().export_ledger()
+        gateway.activation().export_receipts(gateway.paths.raw / "gridcrm" / "push_receipt")
+        for key in ABOUT:
+            rows = dataset(gateway.paths.raw.joinpath(*key.path[1:]), format="parquet").count_rows()
+            yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": rows})
 
     return keep_books

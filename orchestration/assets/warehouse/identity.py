@@ -44,8 +44,8 @@ def resolve_identities(context: dg.AssetExecutionContext, gateway: Gateway):
     paths = gateway.paths
     records = pq.read_table(paths.published / "unified" / "int_identity_records.parquet")
     ledger = IdentityLedger(paths.state / "identity.db")
-    resolution = resolve(records, ledger.state())
-    ledger.keep(resolution)
+    resolution = resolve(records, ledger.load())
+    ledger.save(resolution)
     tables = {
         "customer_xref": resolution.xref,
         "customer_alias": resolution.aliases,
