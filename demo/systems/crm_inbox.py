@@ -9,10 +9,10 @@ DDL = """
 create schema if not exists crm_inbox;
 create table if not exists crm_inbox.customer_score (
     customer_id text primary key, account_no text, contact_ids text, as_of_date date not null,
-    value_band text, clv_12m_usd numeric(12,2), clv_60m_usd numeric(12,2), lifecycle_stage text, value_segment text,
-    load_shape_segment text, payment_segment text, next_action_id text, next_action_channel text,
-    next_action_reason text, is_priority boolean, has_open_dispute boolean, model_version text,
-    updated_at timestamptz not null default now());
+    value_band text, clv_12m_usd numeric(12,2), clv_60m_usd numeric(12,2), lifecycle_stage text,
+    value_segment text, load_shape_segment text, payment_segment text, next_action_id text,
+    next_action_channel text, next_action_reason text, is_priority boolean, has_open_dispute boolean,
+    model_version text, updated_at timestamptz not null default now());
 create table if not exists crm_inbox.inbound_card (
     lookup_key text primary key, customer_id text not null, card jsonb not null, as_of_date date not null,
     updated_at timestamptz not null default now());

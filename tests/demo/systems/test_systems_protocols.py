@@ -93,9 +93,7 @@ def test_the_crm_has_an_inbox_whose_rows_carry_their_time(systems, pg_url):
     engine = create_engine(pg_url(systems.env, "crm"))
     with engine.begin() as connection:
         connection.execute(
-            text(
-                "insert into crm_inbox.inbound_card values ('account:1', 'C1', '{\"flags\": []}', '2026-11-15')"
-            )
+            text("insert into crm_inbox.inbound_card values ('account:1', 'C1', '{}', '2026-11-15')")
         )
         age = text("select now() - updated_at < interval '1 s' from crm_inbox.inbound_card")
         assert connection.execute(age).scalar_one()
