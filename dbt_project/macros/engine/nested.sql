@@ -23,10 +23,10 @@
     {{ adapter.dispatch("unnest_series", "gridcrm")(relation, first, last, step, columns, alias) }}
 {%- endmacro %}
 {% macro default__unnest_series(relation, first, last, step, columns, alias) -%}
-    select {{ columns | join(", ") }}, explode(sequence({{ first }}, {{ last }}, {{ step }})) as {{ alias }}
+    select {% for column in columns %}{{ column }}, {% endfor %}explode(sequence({{ first }}, {{ last }}, {{ step }})) as {{ alias }}
     from {{ relation }}
 {%- endmacro %}
 {% macro duckdb__unnest_series(relation, first, last, step, columns, alias) -%}
-    select {{ columns | join(", ") }}, unnest(generate_series({{ first }}, {{ last }}, {{ step }})) as {{ alias }}
+    select {% for column in columns %}{{ column }}, {% endfor %}unnest(generate_series({{ first }}, {{ last }}, {{ step }})) as {{ alias }}
     from {{ relation }}
 {%- endmacro %}

@@ -31,6 +31,11 @@
 {% macro default__epoch_seconds(instant) -%}unix_timestamp({{ instant }}){%- endmacro %}
 {% macro duckdb__epoch_seconds(instant) -%}(epoch_us({{ instant }}) // 1000000){%- endmacro %}
 
+{#- Wall-clock time in a zone as seconds since its own 1970-01-01: local days and minutes by whole division. -#}
+{% macro local_epoch_seconds(instant, time_zone) -%}
+    {{ epoch_seconds(to_local(instant, time_zone)) }}
+{%- endmacro %}
+
 {#- The instant so many seconds after 1970-01-01 UTC. -#}
 {% macro instant_from_epoch(seconds) -%}{{ adapter.dispatch("instant_from_epoch", "gridcrm")(seconds) }}{%- endmacro %}
 {% macro default__instant_from_epoch(seconds) -%}timestamp_seconds({{ seconds }}){%- endmacro %}

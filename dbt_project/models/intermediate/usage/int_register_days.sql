@@ -13,10 +13,7 @@
 with
 
 reads as (
-    select * from {{ ref('int_reads_latest') }}
-    where
-        {{ is_within_days('interval_start_at', days) }}
-        and {{ is_one_of_days('usage_date', days) }}
+    {{ latest_reads(days) }}
 ),
 
 final as (

@@ -20,6 +20,7 @@ final as (
         quality_method,
         reason_code,
         coalesce(updated_at, _loaded_at) as known_since_at,
+        record_no as source_record_no,
         load_date,
         _file_id,
         _record_no,

@@ -17,10 +17,7 @@
 with
 
 reads as (
-    select * from {{ ref('int_reads_latest') }}
-    where
-        {{ is_within_days('interval_start_at', days) }}
-        and {{ is_one_of_days('usage_date', days) }}
+    {{ latest_reads(days) }}
 ),
 
 register_days as (
@@ -84,6 +81,7 @@ ruled as (
         reads.*,
         suspect_days.spike_limit_kwh,
         case
+            when reads.raw_kwh is null then 'absent'
             when reads.raw_kwh < 0 then 'negative'
             when reads.raw_kwh > suspect_days.spike_limit_kwh then 'spike'
             when suspect_days.is_frozen then 'frozen'
@@ -95,7 +93,6 @@ ruled as (
             reads.service_point_id = suspect_days.service_point_id
             and reads.register_id = suspect_days.register_id
             and reads.usage_date = suspect_days.usage_date
-    where reads.raw_kwh is not null
 ),
 
 judged as (
@@ -104,12 +101,14 @@ judged as (
         register_id,
         direction,
         interval_start_at,
+        start_s,
         interval_seconds,
         raw_kwh,
         case vee_rule when 'negative' then 0 when 'spike' then spike_limit_kwh else raw_kwh end as kwh,
         quality_flag,
         case
             when vee_rule is null then 'valid'
+            when vee_rule = 'absent' then 'missing'
             when vee_rule = 'estimated_by_source' then 'estimated'
             else 'questionable'
         end as vee_status,
@@ -203,8 +202,7 @@ present as (
     select
         judged.service_point_id,
         judged.register_id,
-        {{ epoch_seconds('judged.interval_start_at') }} as start_s,
-        judged.interval_seconds,
+        judged.start_s,
         case when judged.is_anchor then judged.kwh end as anchor_kwh
     from judged
     inner join neighbourhood_days
@@ -212,6 +210,7 @@ present as (
             judged.service_point_id = neighbourhood_days.service_point_id
             and judged.register_id = neighbourhood_days.register_id
             and judged.usage_date = neighbourhood_days.usage_date
+    where judged.vee_status <> 'missing'
     {%- if days is not none %}
     union all
     -- The day after the last restated one, as it already stands.
@@ -219,7 +218,6 @@ present as (
         usage.service_point_id,
         usage.register_id,
         {{ epoch_seconds('usage.interval_start_at') }} as start_s,
-        usage.interval_seconds,
         case when usage.vee_status = 'valid' then usage.kwh end as anchor_kwh
     from {{ this }} as usage
     inner join neighbourhood_days
@@ -375,8 +373,8 @@ like_days as (
 
 -- Reads the source itself calls missing keep their flag.
 absent_reads as (
-    select * from reads
-    where raw_kwh is null
+    select * from judged
+    where vee_status = 'missing'
 ),
 
 estimated as (
@@ -430,6 +428,7 @@ final as (
         usage_date,
         local_minute
     from judged
+    where vee_status <> 'missing'
     union all
     select
         service_point_id,
