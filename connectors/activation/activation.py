@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from connectors.activation.config import WITHHELD, PushConfig
 from connectors.activation.locking import sole_sender
 from connectors.activation.plan import ACKNOWLEDGED_SCHEMA, Plan, describe, difference, with_old_payloads
+from connectors.activation.receipts import RECEIPT_SCHEMA, export_receipts, read_receipts
 from connectors.activation.rows import canonical
 from connectors.activation.sender import Progress, Sender, Tally
-from connectors.activation.state import RECEIPT_SCHEMA, State
+from connectors.activation.state import State
 from connectors.connections import Connections
 from connectors.destinations import open_destination
 from connectors.errors import GridCRMError
@@ -34,8 +35,9 @@ class GuardError(GridCRMError):
 class PushReport:
     """What sending did.
 
-    Of the model's rows, ``sent_rows + failed + withheld + unchanged`` is all of them; ``sent`` adds the deletes.
-    ``settled`` rows belong to batches that an interrupted run had left open. ``messages`` hold no personal value.
+    Of the model's rows, ``sent_rows + failed + withheld + unchanged`` is all of them; ``sent`` adds the
+    deletes. ``settled`` rows belong to batches that an interrupted run had left open. ``messages`` hold no
+    personal value.
     """
 
     push: str
@@ -99,15 +101,16 @@ class Activation:
         override_guards: bool = False,
         progress: Progress | None = None,
     ) -> PushReport:
-        """Carry out ``plan``. A dry run checks everything that can be checked here and writes nothing anywhere.
+        """Carry out ``plan``. A dry run checks what can be checked from here and writes nothing anywhere.
 
-        Batches that an interrupted run left open are settled first. The rows are then compared once more with what is
-        acknowledged by now, so that a plan made before another run sends nothing twice.
+        Batches that an interrupted run left open are settled first. The rows are then compared once more
+        with what is acknowledged by now, so that a plan made before another run sends nothing twice.
 
         Raises:
             GuardError: the plan breaks a guard and ``override_guards`` is not given.
-            DestinationRefusedError: the destination takes nothing for now: credentials, a missing table, a letter that has
-                no template. Rows of finished batches stay sent.
+            DestinationRefusedError: the destination takes nothing for now: credentials, a missing table, a
+                letter without a template. Rows of finished batches stay sent.
+            DestinationUnavailableError: a batch of an interrupted run cannot be settled now.
             SendInProgressError: another process is sending to the same destination.
         """
         if not dry_run and not override_guards:
@@ -133,8 +136,8 @@ class Activation:
     def adopt_baseline(self, push: PushConfig, rows: pa.Table) -> int:
         """Remember the sendable ``rows`` as acknowledged without sending them; returns how many.
 
-        For a destination that another system has filled so far: without it, a first run would send everything again,
-        letters too.
+        For a destination that another system has filled so far: without it, a first run would send
+        everything again, letters too.
         """
         source = canonical(rows, push)
         sendable = source.filter(pc.is_null(source.column(WITHHELD)))
@@ -142,12 +145,12 @@ class Activation:
             return self._state.adopt(push.destination_id, sendable.select(ACKNOWLEDGED_SCHEMA.names))
 
     def receipts(self) -> pa.Table:
-        """Every receipt, oldest first: what became of each row that was sent, in the destination's own words."""
-        return pa.Table.from_batches(self._state.receipts(), RECEIPT_SCHEMA)
+        """Every receipt, oldest first: what became of each row that was sent."""
+        return pa.Table.from_batches(read_receipts(self._state.engine), RECEIPT_SCHEMA)
 
     def export_receipts(self, folder: Path) -> int:
         """Write the receipts as Parquet for the warehouse; returns how many files were new or had grown."""
-        return self._state.export_receipts(folder)
+        return export_receipts(self._state.engine, folder)
 
     def _plan(self, push: PushConfig, source: pa.Table, as_of_date: date) -> Plan:
         acknowledged = self._state.acknowledged(push.destination_id)

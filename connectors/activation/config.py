@@ -1,7 +1,7 @@
 """A push, as its YAML declares it.
 
-Belongs here: the model of ``orchestration/pushes/*.yaml`` and its loading. Does not belong here: the settings of each
-kind of destination (``connectors.destinations.settings``).
+Belongs here: the model of ``orchestration/pushes/*.yaml`` and its loading. Does not belong here: the
+settings of each kind of destination (``connectors.destinations.settings``).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class PushError(GridCRMError):
 class Guards(BaseModel):
     """Limits beyond which a plan is not sent without somebody saying so.
 
-    Shares are of the rows last acknowledged, and are judged only from ``share_from_rows`` of those on: two deletes out
-    of three rows are no alarm.
+    Shares are of the rows last acknowledged, and are judged only from ``share_from_rows`` of those on: two
+    deletes out of three rows are no alarm.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,7 +65,7 @@ class PushConfig(BaseModel):
     destination: DestinationSettings
     columns: Mapping[str, Column] = Field(min_length=1)
     guards: Guards = Guards()
-    # What an acknowledged key that the model no longer has means: take it back, or leave it (a list of past days).
+    # An acknowledged key that the model no longer has: take it back, or leave it (lists of past days).
     on_missing: Literal["delete", "keep"] = "delete"
     # A key once acknowledged is never sent again, whatever its row says now (a letter is in the post).
     send_once: bool = False

@@ -13,8 +13,8 @@ def violations(
 ) -> tuple[str, ...]:
     """One line for each limit broken: what was found, what was allowed.
 
-    ``rows`` counts everything the model holds, withheld rows too: a model whose rows are all withheld is not empty,
-    and its deletes are judged as deletes.
+    ``rows`` counts everything the model holds, withheld rows too: a model whose rows are all withheld is
+    not empty, and its deletes are judged as deletes.
     """
     found: list[str] = []
     changes = creates + updates

@@ -28,7 +28,7 @@ class SendInProgressError(GridCRMError):
 
 @contextmanager
 def sole_sender(engine: sa.Engine, folder: Path, destination: str, wait_seconds: float) -> Iterator[None]:
-    """Hold the lock of ``destination``; raises SendInProgressError when another process keeps it for too long."""
+    """Hold the lock of ``destination``; raises SendInProgressError when another process keeps it."""
     digest = hashlib.sha256(destination.encode())
     until = time.monotonic() + wait_seconds
     problem = SendInProgressError(

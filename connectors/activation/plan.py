@@ -1,7 +1,7 @@
 """The difference between what a model says and what a destination acknowledged, before anything is written.
 
-Belongs here: the comparison, by key and hash, as joins over columns. Does not belong here: reading or writing state,
-limits (``guards``), sending (``sender``).
+Belongs here: the comparison, by key and hash, as joins over columns. Does not belong here: reading or
+writing state, limits (``guards``), sending (``sender``).
 """
 
 from __future__ import annotations
@@ -128,15 +128,16 @@ def difference(
 ) -> tuple[pa.Table, dict[str, int]]:
     """The changes between ``source`` (rows.SOURCE_SCHEMA) and ``acknowledged`` (``key``, ``payload_hash``).
 
-    Returns CHANGE_SCHEMA without ``old_payload``, deletes first (what must no longer be there goes before what
-    is new), then by key; and the counts that are not changes: unchanged, not_recallable.
+    Returns CHANGE_SCHEMA without ``old_payload``, deletes first (what must no longer be there goes before
+    what is new), then by key; and the counts that are not changes: unchanged, not_recallable.
     """
     with connect() as connection:
         connection.register("source", source)
         connection.register("acknowledged", acknowledged)
         connection.execute(
             f"""
-            create temp view sendable as select key, payload_hash, payload from source where {WITHHELD} is null;
+            create temp view sendable as
+            select key, payload_hash, payload from source where {WITHHELD} is null;
             create temp table gone as
             select a.key, a.payload_hash
             from acknowledged as a
@@ -150,7 +151,8 @@ def difference(
             "select 'delete' as op, key, payload_hash, null as payload from gone" if can_delete else None
         )
         upserts = f"""
-            select case when a.key is null then 'create' else 'update' end as op, s.key, s.payload_hash, s.payload
+            select case when a.key is null then 'create' else 'update' end as op,
+                s.key, s.payload_hash, s.payload
             from sendable as s left join acknowledged as a on a.key = s.key
             where a.key is null or {changed}
         """
@@ -169,7 +171,7 @@ def difference(
 
 
 def with_old_payloads(changes: pa.Table, old: pa.Table) -> pa.Table:
-    """``changes`` with the payload last acknowledged for the same key, from ``old`` (``key``, ``payload``)."""
+    """``changes`` with the payload last acknowledged for the same key, found in ``old``."""
     with connect() as connection:
         connection.register("changes", changes)
         connection.register("old", old)
@@ -206,7 +208,8 @@ def describe(
         )
         withheld: dict[str, int] = dict(
             connection.execute(
-                f"select {WITHHELD}, count(*) from source where {WITHHELD} is not null group by 1 order by 2 desc, 1"
+                f"select {WITHHELD}, count(*) from source where {WITHHELD} is not null"
+                " group by 1 order by 2 desc, 1"
             ).fetchall()
         )
         differs = ", ".join(

@@ -2,8 +2,9 @@
 
 Belongs here: typing, canonical text and hashing, over columns. Does not belong here: what has changed.
 
-A payload is a JSON object whose values are texts or null: exact for money, the same on every machine, and independent
-of how Parquet, pandas or a database happen to hold a value. The hash covers the compared columns only.
+A payload is a JSON object whose values are texts or null: exact for money, the same on every machine, and
+independent of how Parquet, pandas or a database happen to hold a value. The hash covers the compared
+columns only.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def canonical(rows: pa.Table, push: PushConfig) -> pa.Table:
     """``rows`` as SOURCE_SCHEMA, sorted by key.
 
     Raises:
-        RowsError: a column is missing or of another type, a key is empty or there twice, a value does not fit.
+        RowsError: a column is missing or of another type, a key is empty or there twice, a value does not
+        fit.
     """
     _check_columns(rows, push)
     with connect() as connection:
@@ -64,7 +66,7 @@ def _check_columns(rows: pa.Table, push: PushConfig) -> None:
         actual = rows.schema.field(name).type
         if not _fits(actual, column):
             raise RowsError(
-                f"push {push.name}: column {name} is {actual} in model {push.model} but declared {column.type}"
+                f"push {push.name}: column {name} is {actual} in {push.model} but declared {column.type}"
             )
 
 

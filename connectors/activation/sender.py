@@ -1,7 +1,8 @@
 """Batches out, answers in: what happens between the outbox and the destination.
 
-Belongs here: forming batches, trying them, settling what an earlier process left open. Does not belong here: what is to
-be sent (``plan``), how it is remembered (``state``), protocols (``connectors.destinations``).
+Belongs here: forming batches, trying them, settling what an earlier process left open. Does not belong
+here: what is to be sent (``plan``), how it is remembered (``state``), protocols
+(``connectors.destinations``).
 """
 
 from __future__ import annotations
@@ -71,9 +72,10 @@ class Sender:
     def settle(self, source: pa.Table) -> None:
         """Bring every batch that an earlier process left open to an end.
 
-        A batch whose rows may all still go is sent again, unchanged. Where a row is withheld by now (or gone), nothing
-        of the batch is repeated: if it arrived it is acknowledged, if not it is forgotten, and where the destination
-        cannot tell, its rows are planned anew as uncertain, so that the withheld ones are deleted there.
+        A batch whose rows may all still go is sent again, unchanged. Where a row is withheld by now (or
+        gone), nothing of the batch is repeated: if it arrived it is acknowledged, if not it is forgotten,
+        and where the destination cannot tell, its rows are planned anew as uncertain, so that the withheld
+        ones are deleted there.
         """
         sendable = source.filter(pc.is_null(source.column(WITHHELD))).column("key").combine_chunks()
         for found in self._state.open_batches(self._push.destination_id):
@@ -96,7 +98,7 @@ class Sender:
             )
 
     def send(self, changes: pa.Table, as_of_date: date) -> None:
-        """Send the changes of a plan, batch by batch; stops at the first batch that cannot be delivered now."""
+        """Send the changes of a plan, batch by batch; stops at the first that cannot be delivered now."""
         batches = list(self._form(changes))
         for number, (op, rows) in enumerate(batches):
             content_hash = _content_hash(op, rows)
@@ -176,7 +178,8 @@ class Sender:
     def _form(self, changes: pa.Table) -> Iterator[tuple[BatchOp, pa.Table]]:
         """Deletes first, then upserts by key; a group never shares a batch with another.
 
-        A delete travels with the payload last acknowledged: some destinations need more than the key to find a row.
+        A delete travels with the payload last acknowledged: some destinations need more than the key to
+        find a row.
         """
         group = self._destination.group_column
         payload = "case when op = 'delete' then old_payload else payload end"
@@ -185,7 +188,8 @@ class Sender:
             connection.register("changes", changes)
             numbered = connection.execute(
                 f"""
-                select op, key, payload_hash, payload, dense_rank() over (order by is_upsert, of_group, part) as batch
+                select op, key, payload_hash, payload,
+                    dense_rank() over (order by is_upsert, of_group, part) as batch
                 from (
                     select op, key, payload_hash, {payload} as payload, op <> 'delete' as is_upsert,
                         coalesce({of_group}, '') as of_group,
@@ -229,8 +233,9 @@ class Sender:
 def redacted(batch: Batch, answer: Delivery) -> Delivery:
     """The destination's own words with the row's values replaced by their columns' names.
 
-    Replaced are values of personal columns, and any value with a digit or an @ in it: a message may be shown to
-    people and kept in receipts, a customer's value may not. Only rejected rows are looked at, one by one.
+    Replaced are values of personal columns, and any value with a digit or an @ in it: a message may be
+    shown to people and kept in receipts, a customer's value may not. Only rejected rows are looked at, one
+    by one.
     """
     if not answer.rejected:
         return answer

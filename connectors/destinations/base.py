@@ -1,7 +1,7 @@
 """What every destination must do, in the words of the sender.
 
-Belongs here: the batch, the answer, the protocol and the two ways in which a delivery fails. Does not belong here:
-any protocol's own work.
+Belongs here: the batch, the answer, the protocol and the two ways in which a delivery fails. Does not
+belong here: any protocol's own work.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ class DestinationUnavailableError(GridCRMError):
 
 
 class DestinationRefusedError(GridCRMError):
-    """The destination will not take the batch, and trying again changes nothing: credentials, a missing table."""
+    """The destination will not take the batch, and trying again changes nothing: credentials, a missing
+    table."""
 
 
 @dataclass(frozen=True)
 class Batch:
     """Rows for one delivery. ``batch_id`` is derived from them, so sending a batch again is harmless.
 
-    ``rows`` has ``key`` (string) and ``payload`` (string: a JSON object of canonical texts and nulls, keys as in
-    ``columns``); for a delete the payload is the one last acknowledged.
+    ``rows`` has ``key`` (string) and ``payload`` (string: a JSON object of canonical texts and nulls, keys
+    as in ``columns``); for a delete the payload is the one last acknowledged.
     """
 
     batch_id: str
@@ -69,7 +70,8 @@ class Destination(Protocol):
     attempts: int
 
     def check(self, rows: pa.Table) -> None:
-        """Look at the ``payload`` of all rows about to be sent; raise DestinationRefusedError if none may be."""
+        """Look at the ``payload`` of all rows about to be sent; raise DestinationRefusedError if none may
+        be."""
 
     def deliver(self, batch: Batch) -> Delivery:
         """Hand the batch over; the same batch again has no further effect.

@@ -1,7 +1,7 @@
 """Payloads taken apart again, as columns.
 
-Belongs here: a batch's JSON payloads as one text column each, and the SQL spelling this needs. Does not belong here:
-how payloads are made (``connectors.activation.rows``).
+Belongs here: a batch's JSON payloads as one text column each, and the SQL spelling this needs. Does not
+belong here: how payloads are made (``connectors.activation.rows``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The settings a push YAML gives its destination, and the types of the columns it sends.
 
-Belongs here: what may be written under ``destination`` and ``columns``. Does not belong here: keys, guards and
-schedules, which are the push's own (``connectors.activation.config``).
+Belongs here: what may be written under ``destination`` and ``columns``. Does not belong here: keys, guards
+and schedules, which are the push's own (``connectors.activation.config``).
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""A list as CSV, dropped by SFTP: the file under a temporary name, renamed, then a manifest that makes it count.
+"""A list as CSV, dropped by SFTP: the file under a temporary name, renamed, then a manifest that makes it
+count.
 
 Belongs here: the file, its manifest, and keeping cells harmless. Does not belong here: SFTP itself
 (``connectors.transport.sftp``).
 
-The reader at the other end takes a file when its ``<stem>.manifest.json`` is there: names, rows, bytes and SHA-256.
-Names are derived from the content, so a file dropped twice is the same file.
+The reader at the other end takes a file when its ``<stem>.manifest.json`` is there: names, rows, bytes and
+SHA-256. Names are derived from the content, so a file dropped twice is the same file.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from connectors.destinations.settings import Column, CsvSettings
 from connectors.transport import TransientTransportError, TransportError
 from connectors.transport.sftp import SftpTransport
 
-# What a spreadsheet takes for a formula, also after blanks and in full width; a tab or line break ends up there too.
+# What a spreadsheet takes for a formula, also after blanks and in full width; a tab or line break ends up
+# there too.
 _FORMULA = r"^([\t\r\n]|\s*[=+\-@＝＋－＠])"
 _PLAIN_NUMBER = r"^-?[0-9]+(\.[0-9]+)?$"
 _E164 = r"^\+[1-9][0-9]{6,14}$"
@@ -103,10 +105,11 @@ class SftpCsv:
 
 
 def csv_bytes(columns: dict[str, Column], rows: pa.Table) -> bytes:
-    """``rows`` (``key``, ``payload``) as CSV in UTF-8 with a header, by key; empty for null; lines end in CR LF.
+    """``rows`` (``key``, ``payload``) as CSV in UTF-8 with a header, by key; empty for null; lines end in
+    CR LF.
 
-    A text cell that a spreadsheet could run as a formula gets an apostrophe in front. Numbers stay as they are, and so
-    does a telephone number in E.164 where the column is declared ``phone``.
+    A text cell that a spreadsheet could run as a formula gets an apostrophe in front. Numbers stay as they
+    are, and so does a telephone number in E.164 where the column is declared ``phone``.
     """
     selected = ", ".join(f"{_harmless(name, column)} as {quoted(name)}" for name, column in columns.items())
     with connect() as connection:
@@ -122,10 +125,9 @@ def _harmless(name: str, column: Column) -> str:
     if column.is_number or column.family in ("boolean", "date", "timestamp"):
         return cell
     safe = _E164 if column.family == "phone" else _PLAIN_NUMBER
-    return (
-        f"case when regexp_matches({cell}, {literal(_FORMULA)}) and not regexp_matches({cell}, {literal(safe)})"
-        f" then '''' || {cell} else {cell} end"
-    )
+    is_formula = f"regexp_matches({cell}, {literal(_FORMULA)})"
+    is_safe = f"regexp_matches({cell}, {literal(safe)})"
+    return f"case when {is_formula} and not {is_safe} then chr(39) || {cell} else {cell} end"
 
 
 def manifest_path(path: PurePosixPath) -> PurePosixPath:

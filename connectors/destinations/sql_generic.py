@@ -1,7 +1,7 @@
 """Any database SQLAlchemy speaks: look at what is there, insert what is not, update what differs.
 
-Belongs here: the general path, correct everywhere. Does not belong here: speed; a database that matters gets a writer
-of its own, as PostgreSQL has.
+Belongs here: the general path, correct everywhere. Does not belong here: speed; a database that matters
+gets a writer of its own, as PostgreSQL has.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class GenericWriter:
         if new:
             self._connection.execute(sa.insert(self._table).values(touch), new)
         if changed:
-            values = {column: sa.bindparam(f"new_{column.name}") for column in columns}
+            values: dict[Any, Any] = {column: sa.bindparam(f"new_{column.name}") for column in columns}
             statement = (
                 sa.update(self._table)
                 .where(self._key == sa.bindparam("of_key"))

@@ -2,8 +2,8 @@
 
 Belongs here: those statements. Does not belong here: transactions and error handling (``sql_upsert``).
 
-Five times faster than batched statements (see design.md). COPY takes texts, which cannot fail; types are met in the
-upsert, where a refused row can be found by halving without copying again.
+Five times faster than batched statements (see design.md). COPY takes texts, which cannot fail; types are
+met in the upsert, where a refused row can be found by halving without copying again.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class PostgresWriter:
         self._connection.execute(self._statement, {"first": first, "last": last})
 
     def _read_types(self, names: list[str], where: str) -> dict[str, str]:
-        found: dict[str, str] = {
-            name: kind for name, kind in self._connection.execute(sa.text(_TYPES), {"name": self._table})
-        }
+        found: dict[str, str] = dict(
+            self._connection.execute(sa.text(_TYPES), {"name": self._table}).tuples().all()
+        )
         if not found:
             raise DestinationRefusedError(f"{where} does not exist; create it, or correct destination.table")
         wanted = [*names, *([self._touch] if self._touch else [])]
@@ -110,7 +110,8 @@ class PostgresWriter:
         key = self._quote(self._key)
         return (
             f"delete from {self._table} as t using gridcrm_batch as b"
-            f" where t.{key} = cast(b.{key} as {self._types[self._key]}) and b.gridcrm_n between :first and :last"
+            f" where t.{key} = cast(b.{key} as {self._types[self._key]})"
+            f" and b.gridcrm_n between :first and :last"
         )
 
     def _comparable(self, source: str, name: str) -> str:

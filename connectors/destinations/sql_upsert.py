@@ -1,7 +1,7 @@
 """Rows upserted into a table by key: PostgreSQL by COPY, any other database through SQLAlchemy.
 
-Belongs here: one transaction a batch, isolation of the rows a database will not take, which errors are whose. Does not
-belong here: the statements of each way (``sql_postgres``, ``sql_generic``).
+Belongs here: one transaction a batch, isolation of the rows a database will not take, which errors are
+whose. Does not belong here: the statements of each way (``sql_postgres``, ``sql_generic``).
 """
 
 from __future__ import annotations
@@ -102,7 +102,11 @@ class SqlUpsert:
         lowered = words.lower()
         if code == "42P10":
             words = "there is no unique constraint on the push's key"
-        elif code[:2] in _TRANSIENT_CLASSES or error.connection_invalidated or (isinstance(error, exc.OperationalError) and not any(sign in lowered for sign in _NO_ENTRY)):
+        elif (
+            code[:2] in _TRANSIENT_CLASSES
+            or error.connection_invalidated
+            or (isinstance(error, exc.OperationalError) and not any(sign in lowered for sign in _NO_ENTRY))
+        ):
             return DestinationUnavailableError(f"{self._where}: {words}")
         return DestinationRefusedError(f"{self._where}: {words}")
 
