@@ -20,12 +20,11 @@ from scipy.sparse.csgraph import connected_components
 
 from orchestration.identity.model import BIRTH_NEAR, BIRTH_TWO_PARTS, GIVEN_IS_TYPO, INITIAL, SWAPPED
 
-LADDER: Final = (0.99, 0.999, 0.9999, 1.0)
-"""A group that is not sound keeps only links at or above these, one after another, and at last only a
-person's.
-"""
+MAX_CUTS: Final = 100
+"""Rounds of cutting the weakest link; a group still unsound after them falls apart into single records."""
 
-_ONLY_BY_HAND: Final = 2.0
+BY_HAND: Final = 1e9
+"""The strength of a link that a person decided."""
 
 CONTRADICTION: Final = f"""(
     (suffix_l <> suffix_r)
@@ -34,10 +33,12 @@ CONTRADICTION: Final = f"""(
         and not coalesce({BIRTH_NEAR}, false))
     or (not ({BIRTH_NEAR}) and not ({BIRTH_TWO_PARTS}))
 )"""
-"""Two records that cannot be one person, unless the comparison of all their fields says otherwise:
-generation, given name without a supporting birth date, or birth
-date.
+"""Generation, given name without a supporting birth date, or birth date: two records that can hardly be
+one person.
 """
+
+CONTRADICTS_BELOW: Final = 0.05
+"""They contradict each other unless all their fields together give the pair at least this probability."""
 
 
 def group_records(con: duckdb.DuckDBPyConnection, *, max_size: int) -> dict[str, int]:
@@ -52,7 +53,7 @@ def group_records(con: duckdb.DuckDBPyConnection, *, max_size: int) -> dict[str,
         " from record"
     )
     con.execute(
-        """
+        f"""
         create or replace table edge as
         with decided as (
             select least(record_id_l, record_id_r) as record_id_l,
@@ -60,32 +61,33 @@ def group_records(con: duckdb.DuckDBPyConnection, *, max_size: int) -> dict[str,
             from decision group by all
         ),
         links as (
-            select j.record_id_l, j.record_id_r, j.p, j.decided_by
+            select j.record_id_l, j.record_id_r, j.p, j.strength, j.decided_by
             from judged j anti join decided d using (record_id_l, record_id_r)
             where j.verdict = 'merge'
             union all
-            select record_id_l, record_id_r, 2.0, 'manual' from decided where verdict = 'together'
+            select record_id_l, record_id_r, 1.0, {BY_HAND}, 'manual' from decided where verdict = 'together'
         )
         select l.code as l, r.code as r, links.*
         from links join node l on l.record_id = record_id_l join node r on r.record_id = record_id_r
         order by l, r
         """
     )
-    edges = con.execute("select l, r, p from edge order by l, r").fetchnumpy()
+    edges = con.execute("select l, r, strength from edge order by l, r").fetchnumpy()
     left, right = np.asarray(edges["l"], dtype=np.int64), np.asarray(edges["r"], dtype=np.int64)
-    strength = np.asarray(edges["p"], dtype=float)
-    kept = np.ones(len(left), dtype=bool)
+    strength = np.asarray(edges["strength"], dtype=float)
     nodes = con.execute("select count(*) from node").fetchone()
     n_nodes = int(nodes[0]) if nodes is not None else 0
-    cut: set[int] = set()
+    kept = np.ones(len(left), dtype=bool)
     labels = _components(n_nodes, left, right, kept)
-    for rung in (*LADDER, _ONLY_BY_HAND):
-        unsound = _unsound(con, labels, max_size=max_size)
-        if not len(unsound):
+    suspect = np.ones(n_nodes, dtype=bool)
+    for turn in range(MAX_CUTS + 1):
+        suspect = np.isin(labels, _unsound(con, labels, suspect, max_size=max_size))
+        at_stake = kept & suspect[left] & (strength < BY_HAND)
+        if not at_stake.any():
             break
-        weak = kept & np.isin(labels[left], unsound) & (strength < rung)
-        cut.update(np.unique(left[weak]).tolist())
-        kept &= ~weak
+        weakest = np.full(n_nodes, np.inf)
+        np.minimum.at(weakest, labels[left[at_stake]], strength[at_stake])
+        kept &= ~(at_stake & ((strength <= weakest[labels[left]]) | (turn == MAX_CUTS)))
         labels = _components(n_nodes, left, right, kept)
     con.register("label", pa.table({"code": np.arange(n_nodes), "cluster": labels}))
     con.register("kept_edge", pa.table({"l": left, "r": right, "is_kept": kept}))
@@ -93,7 +95,7 @@ def group_records(con: duckdb.DuckDBPyConnection, *, max_size: int) -> dict[str,
     _make_review(con)
     con.unregister("label")
     con.unregister("kept_edge")
-    return {"links_cut": int((~kept).sum()), "records_cut_apart": len(cut)}
+    return {"links_cut": int((~kept).sum())}
 
 
 def _make_grouped(con: duckdb.DuckDBPyConnection) -> None:
@@ -101,11 +103,11 @@ def _make_grouped(con: duckdb.DuckDBPyConnection) -> None:
         """
         create or replace table grouped as
         with ends as (
-            select unnest([e.l, e.r]) as code, e.p, e.decided_by
+            select unnest([e.l, e.r]) as code, e.p, e.strength, e.decided_by
             from edge e join kept_edge k using (l, r) where k.is_kept
         ),
-        best as (select code, max(p) as p, max_by(decided_by, p) as decided_by from ends group by code)
-        select n.record_id, label.cluster, least(coalesce(best.p, 1.0), 1.0) as match_probability,
+        best as (select code, max(p) as p, max_by(decided_by, strength) as decided_by from ends group by code)
+        select n.record_id, label.cluster, coalesce(best.p, 1.0) as match_probability,
             coalesce(best.decided_by, 'single') as decided_by
         from node n join label using (code) left join best using (code)
         """
@@ -145,10 +147,14 @@ def _components(n_nodes: int, left: np.ndarray, right: np.ndarray, kept: np.ndar
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def _unsound(con: duckdb.DuckDBPyConnection, labels: np.ndarray, *, max_size: int) -> np.ndarray:
-    """Clusters that are too large or hold two records that contradict each other or were decided apart."""
+def _unsound(
+    con: duckdb.DuckDBPyConnection, labels: np.ndarray, suspect: np.ndarray, *, max_size: int
+) -> np.ndarray:
+    """Clusters of ``suspect`` records that are too large or hold two records that contradict each other or
+    were decided apart.
+    """
     sizes = np.bincount(labels)
-    con.register("tried", pa.table({"code": np.arange(len(labels)), "cluster": labels}))
+    con.register("tried", pa.table({"code": np.flatnonzero(suspect), "cluster": labels[suspect]}))
     con.register("tried_size", pa.table({"cluster": np.arange(len(sizes)), "n": sizes}))
     sides = ", ".join(
         f"{side}.{column} as {column}_{side}"
@@ -175,7 +181,8 @@ def _unsound(con: duckdb.DuckDBPyConnection, labels: np.ndarray, *, max_size: in
             select i.cluster
             from inside i
             anti join judged j
-                on j.record_id_l = i.record_id_l and j.record_id_r = i.record_id_r and j.verdict <> 'apart'
+                on j.record_id_l = i.record_id_l and j.record_id_r = i.record_id_r
+                and j.p >= {CONTRADICTS_BELOW}
             where {CONTRADICTION}
             union all
             select a.cluster

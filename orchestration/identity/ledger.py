@@ -80,7 +80,7 @@ class IdentityLedger:
         new = {row["record_id"]: row for row in resolution.xref.select(RECORD_STATE_SCHEMA.names).to_pylist()}
         with self._engine.begin() as connection:
             known: dict[str, str] = dict(
-                connection.execute(sa.select(_record.c.record_id, _record.c.customer_id)).tuples().all()
+                connection.execute(sa.select(_record.c.record_id, _record.c.customer_id)).all()
             )
             added = [_plain(row) for key, row in new.items() if key not in known]
             moved = [

@@ -50,6 +50,9 @@ pairs.
 
 HOUSEHOLD_ITERATIONS: Final = 20
 
+KEY_STRENGTH: Final = 20
+"""What sharing an account under one name adds to a link, in bits."""
+
 Parameters = dict[str, list[tuple[float, float]]]
 """m and u of each comparison's levels, best first."""
 
@@ -140,7 +143,9 @@ def predict(
         create or replace table pair as
         select
             p.record_id_l, p.record_id_r, p.kind,
-            round(1 / (1 + {ratio} * coalesce(exp(p.household_ln), 0) + pow(2, -p.odds_log2)), 6) as p,
+            {ratio} * coalesce(exp(p.household_ln), 0) + pow(2, -p.odds_log2) as odds_against,
+            round(1 / (1 + odds_against), 6) as p,
+            round(-log2(odds_against), 3) as strength,
             {gammas},
             l.suffix is not null and r.suffix is not null and l.suffix <> r.suffix as suffix_differs,
             {evidence_sql()} as evidence
@@ -211,7 +216,7 @@ def judge(con: duckdb.DuckDBPyConnection, *, merge_at: float, review_at: float) 
         f"gamma_account = {gamma('account', 'same')} and not suffix_differs"
         f" and (kind = 'B' and gamma_business > {gamma('business', 'different')}"
         f" or kind = 'P' and gamma_given >= {gamma('given', 'initial')}"
-        f" and gamma_surname > {gamma('surname', 'different')}"
+        f" and gamma_surname <> {gamma('surname', 'different')}"
         f" and gamma_birth <> {gamma('birth', 'different')})"
     )
     con.execute(
@@ -221,6 +226,7 @@ def judge(con: duckdb.DuckDBPyConnection, *, merge_at: float, review_at: float) 
         select
             record_id_l, record_id_r, evidence,
             case when is_key then 1.0 when suffix_differs then 0.0 else p end as p,
+            case when is_key then strength + {KEY_STRENGTH} else strength end as strength,
             case when is_key then 'account_key' else 'splink' end as decided_by,
             case
                 when is_key then 'merge'

@@ -86,10 +86,10 @@ COMPARISONS: Final = (
     Comparison(
         "surname",
         "surname",
-        "surname_l is null or surname_r is null",
+        # Exchanged names have spoken once, as the given name; to count them twice would make them certain.
+        f"surname_l is null or surname_r is null or coalesce({SWAPPED}, false)",
         (
-            Level("same", "surname_l = surname_r", 0.85, 0.8, 0.004, "surname"),
-            Level("exchanged with given name", SWAPPED, 0.02, 0.00001, 0.00002),
+            Level("same", "surname_l = surname_r", 0.87, 0.8, 0.004, "surname"),
             Level("similar spelling", TYPO_NAME.format(l="surname_l", r="surname_r"), 0.08, 0.01, 0.006),
             Level("one part the same", SURNAME_PART, 0.01, 0.03, 0.0005),
             Level("different", "else", 0.04, 0.16, 0.9895),

@@ -187,8 +187,8 @@ def _match(con: duckdb.DuckDBPyConnection, config: IdentityConfig) -> dict[str, 
     thresholds = {"merge_at": config.merge_at, "review_at": config.review_at, "seed": config.seed}
     if n_records < 2:
         con.execute(
-            "create table judged (record_id_l varchar, record_id_r varchar, evidence varchar, p double,"
-            " decided_by varchar, verdict varchar)"
+            "create table judged (record_id_l varchar, record_id_r varchar, evidence varchar,"
+            " p double, strength double, decided_by varchar, verdict varchar)"
         )
         return {**thresholds, "household_ratio": 0.0, "splink": None}
     p_match, parameters = train(con, n_records=n_records, seed=config.seed, max_pairs=config.max_pairs)
