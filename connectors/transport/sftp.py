@@ -17,8 +17,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
+from typing import Any
 
 import paramiko
+from pydantic import SecretStr
 
 from connectors.connections import SftpConnection
 from connectors.transport.errors import TransientTransportError, TransportError
@@ -55,7 +57,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Download:
-    """What a finished download is: hash and size of the bytes, and how many an earlier attempt had brought."""
+    """A finished download: hash and size of the bytes, and how many an earlier attempt had brought."""
 
     sha256: str
     size: int
@@ -255,9 +257,7 @@ class SftpTransport:
         connection, path = self.connection, self.connection.private_key_path
         passphrase = connection.private_key_passphrase
         try:
-            return paramiko.PKey.from_path(
-                str(path), passphrase.get_secret_value().encode() if passphrase else None
-            )
+            return paramiko.PKey.from_path(str(path), _passphrase(passphrase))
         except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
             raise TransportError(
                 f"connection {connection.name}: private key cannot be read: {type(error).__name__}"
@@ -275,6 +275,7 @@ class SftpTransport:
             with part.open("ab") as local:
                 source.seek(offset)
                 if remote.size > offset:
+                    _quiet_prefetch(source)
                     source.prefetch(remote.size, max_concurrent_requests=_PREFETCH_REQUESTS)
                 position = offset
                 while position < remote.size:
@@ -290,7 +291,7 @@ class SftpTransport:
             note.unlink(missing_ok=True)
             raise TransportError(
                 f"connection {self.connection.name}: {remote.path} changed while it was read: "
-                f"{remote.size} bytes listed, {position} read, {now} there now; it is taken when it is complete"
+                f"{remote.size} bytes listed, {position} read, {now} there now; it is taken when complete"
             )
         note.unlink(missing_ok=True)
         return Download(digest.hexdigest(), position, offset)
@@ -345,6 +346,22 @@ class SftpTransport:
 
 class _NotThereError(TransportError):
     pass
+
+
+def _quiet_prefetch(source: paramiko.SFTPFile) -> None:
+    """Let the thread that asks ahead end without a traceback on a lost connection; the reader reports it."""
+    ask = getattr(source, "_prefetch_thread")  # noqa: B009 - not part of the declared interface
+
+    def ask_quietly(*arguments: Any) -> None:
+        with suppress(EOFError, OSError, paramiko.SSHException):
+            ask(*arguments)
+
+    setattr(source, "_prefetch_thread", ask_quietly)  # noqa: B010
+
+
+def _passphrase(secret: SecretStr | None) -> Any:
+    # paramiko declares text and hands it to a library that takes bytes only.
+    return secret.get_secret_value().encode() if secret else None
 
 
 def _chunks(source: bytes | Path) -> Iterator[bytes]:

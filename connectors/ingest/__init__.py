@@ -1,0 +1,23 @@
+"""Ingestion: how a file, a table or an event stream becomes raw, once and with nothing lost.
+
+Belongs here: feeds, landing, ledger, quarantine, publishing into raw. Does not belong here: protocols
+(``connectors.transport``), formats (``connectors.formats``), anything behind raw.
+"""
+
+from connectors.ingest.config import FeedConfig, FeedError, load_feed, load_feeds
+from connectors.ingest.ledger import Ledger, LedgerError
+from connectors.ingest.report import FeedReport, FileOutcome, PendingFile
+from connectors.ingest.service import Ingest
+
+__all__ = [
+    "FeedConfig",
+    "FeedError",
+    "FeedReport",
+    "FileOutcome",
+    "Ingest",
+    "Ledger",
+    "LedgerError",
+    "PendingFile",
+    "load_feed",
+    "load_feeds",
+]

@@ -1,0 +1,51 @@
+"""How Parquet is written everywhere in raw: one set of options, never a half-written file under a final name.
+
+Belongs here: options and the temporary-name-then-rename habit. Does not belong here: which columns there are.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP_ROWS = 122_880
+"""DuckDB's own row group: one of its threads reads one of ours."""
+
+TEMPORARY_PREFIX = ".tmp-"
+"""Names that start so are no table: dbt's globs end in .parquet and these do not."""
+
+
+def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer for ``path``: zstd 1, dictionaries where values repeat, small decimals as integers."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    repeating = [
+        field.name
+        for field in schema
+        if not field.name.endswith("record_no")
+        and not pa.types.is_decimal(field.type)
+        and not pa.types.is_nested(field.type)
+        and not pa.types.is_binary(field.type)
+    ]
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=repeating or False,
+        store_decimal_as_integer=True,
+    )
+
+
+def write_table(table: pa.Table, target: Path) -> None:
+    """Replace ``target`` by ``table`` at once; a reader sees the old file or the new one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}.{os.getpid()}")
+    try:
+        with open_writer(temporary, table.schema) as writer:
+            writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
