@@ -1,0 +1,423 @@
+"""Decline from the peak: who uses less than they did, since when, why, and what margin that puts at risk.
+
+Here belongs: the reading of weekly levels (cusum.py) into causes and lifecycle stages, and the chance of a
+further fall from bill history. A raw month-on-month drop is not a decline: it detects spring.
+
+Evaluation needs no truth: a fall of 25 % is planted into meters that show none (in the last weeks only), and
+the alarms on planted and untouched meters are compared with those of the raw drop of the last 30 days
+against the 30 before. The gate is Youden's J (caught − false) above the raw drop's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from orchestration.scoring import cusum, pictures, trend
+from orchestration.scoring.contract import Evaluation, Reasons, Score, ScoreContext, ScoreResult, finish
+from orchestration.scoring.frames import (
+    Bools,
+    Floats,
+    ScoringError,
+    align,
+    day_numbers,
+    days,
+    flags,
+    need,
+    numbers,
+    texts,
+)
+
+#: Weeks of reads looked at; a year and a half holds every season once before a change.
+_MAX_WEEKS = 78
+_MIN_WEEKS = 8
+_STAGES = ("onboarding", "growing", "at_peak", "declining", "at_risk", "closing")
+#: Below this share of its reference a home counts as empty (a fridge and a router still run).
+_EMPTY = 0.22
+_CHUNK = 50_000
+_PLANTED_DROP, _PLANTED_WEEKS = 0.25, 5
+
+
+@dataclass(frozen=True)
+class Meters:
+    """Daily arrays of the meters read: meters × days up to ``as_of_date``, NaN where a day is unknown."""
+
+    ids: npt.NDArray[np.object_]
+    station: npt.NDArray[np.object_]
+    use: Floats
+    export: Floats
+    evening: Floats
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the weekly levels say of each meter. ``change`` is the first day number of the change (NaN:
+    none)."""
+
+    path: Floats
+    alarm: Bools
+    reference: Floats
+    recent: Floats
+    change: Floats
+    cause: npt.NDArray[np.object_]
+
+
+def _meters(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Meters:
+    daily = need(frames, "fct_usage_daily")
+    day = day_numbers(days(daily, "usage_date"))
+    inside = (day <= ctx.as_of_day) & (day > ctx.as_of_day - 7 * _MAX_WEEKS)
+    if not inside.any():
+        raise ScoringError(
+            f"decline: fct_usage_daily has no day up to {ctx.as_of_date}; load meter reads first"
+        )
+    weeks = int((ctx.as_of_day - day[inside].min() + 1) // 7)
+    if weeks < _MIN_WEEKS:
+        raise ScoringError(f"decline: {weeks} whole weeks of daily use are known, {_MIN_WEEKS} are needed")
+    first = ctx.as_of_day - 7 * weeks + 1
+    inside &= day >= first
+    code, ids = pd.factorize(daily["service_point_id"].to_numpy()[inside], sort=True)
+    column = (day[inside] - first).astype(np.int64)
+    shape = (len(ids), 7 * weeks)
+    expected = np.maximum(numbers(daily, "n_expected")[inside], 1.0)
+    complete = numbers(daily, "n_missing", 0.0)[inside] <= 0.25 * expected
+
+    def matrix(name: str, fill: float) -> Floats:
+        result = np.full(shape, fill)
+        values = numbers(daily, name)[inside]
+        result[code[complete], column[complete]] = values[complete]
+        return result
+
+    points, premises = need(frames, "dim_service_point"), need(frames, "dim_premise")
+    station = (
+        points[["service_point_id", "premise_id"]]
+        .merge(premises[["premise_id", "weather_station"]], on="premise_id", how="left")
+        .drop_duplicates("service_point_id")
+        .set_index("service_point_id")["weather_station"]
+    )
+    return Meters(
+        np.asarray(ids, dtype=object),
+        station.reindex(ids).astype(object).to_numpy(),
+        matrix("import_kwh", np.nan),
+        matrix("export_kwh", 0.0),
+        matrix("evening_kwh", np.nan),
+    )
+
+
+def _weather(frames: Mapping[str, pd.DataFrame], n_days: int, ctx: ScoreContext) -> dict[str, Floats]:
+    """Per station the design of each day: heating and cooling degree days and weekend; gaps take the day
+    before."""
+    weather = need(frames, "fct_weather_daily")
+    first = ctx.as_of_day - n_days + 1
+    day = day_numbers(days(weather, "weather_date"))
+    span = np.arange(n_days)
+    # 1970-01-01 was a Thursday: (day + 3) % 7 is 0 on Mondays.
+    weekend = ((first + span + 3) % 7 >= 5).astype(np.float64)
+    designs: dict[str, Floats] = {}
+    for station, rows in weather.assign(_day=day).groupby("weather_station", sort=True):
+        rows = rows[(rows["_day"] >= first) & (rows["_day"] <= ctx.as_of_day)]
+        degree = (
+            pd.DataFrame(
+                {"h": numbers(rows, "hdd18"), "c": numbers(rows, "cdd18")}, index=(rows["_day"] - first)
+            )
+            .groupby(level=0)
+            .mean()
+            .reindex(span)
+            .ffill()
+            .bfill()
+            .fillna(0.0)
+        )
+        designs[str(station)] = np.column_stack([degree.to_numpy(), weekend])
+    return designs
+
+
+def levels(meters: Meters, designs: Mapping[str, Floats]) -> cusum.WeeklyLevels:
+    """Weekly levels of all meters, by weather station and in bounded chunks."""
+    n, n_days = meters.use.shape
+    weeks = n_days // 7
+    level, error, slope = np.full((n, weeks), np.nan), np.full((n, weeks), np.nan), np.zeros((n, 3))
+    flat = np.column_stack([np.zeros((n_days, 2)), (np.arange(n_days) % 7 >= 5)])
+    for station in pd.unique(pd.Series(meters.station).fillna("")):
+        rows = np.flatnonzero(pd.Series(meters.station).fillna("").to_numpy() == station)
+        for start in range(0, len(rows), _CHUNK):
+            part = rows[start : start + _CHUNK]
+            found = cusum.weekly_levels(meters.use[part], designs.get(str(station), flat))
+            level[part], error[part], slope[part] = found.level, found.error, found.slope
+    return cusum.WeeklyLevels(level, error, slope)
+
+
+def find(meters: Meters, weekly: cusum.WeeklyLevels, closing: Bools, ctx: ScoreContext) -> Finding:
+    """Alarms, change points and causes; ``closing`` says whose account has closed or will close."""
+    level = weekly.level
+    weeks = level.shape[1]
+    path, alarm, reference = cusum.alarms(weekly, _reference_weeks(weeks))
+    week, before, after = cusum.change_week(level)
+    first = ctx.as_of_day - 7 * weeks + 1
+    with np.errstate(all="ignore"):
+        recent = _nanmean(level[:, -3:])
+        day_after = np.arange(7 * weeks)[None, :] >= 7 * week[:, None]
+        export_before = _nanmean(np.where(day_after, np.nan, meters.export))
+        export_after = _nanmean(np.where(day_after, meters.export, np.nan))
+        share = meters.evening / np.where(meters.use > 0, meters.use, np.nan)
+        evening_change = _nanmean(np.where(day_after, share, np.nan)) / _nanmean(
+            np.where(day_after, np.nan, share)
+        )
+        lowest = _nanmin(_rolling_mean(meters.use, 7)) / np.maximum(_nanmean(meters.use[:, : 7 * 4]), 0.1)
+    ratio_now = np.nan_to_num(recent / np.maximum(reference, 0.1), nan=0.0)
+    dropped = alarm & (after < before)
+    solar = (
+        alarm & (export_after > 0.02 * np.maximum(reference, 1.0)) & (export_after > 5 * export_before + 0.05)
+    )
+    empty_now = alarm & (ratio_now < _EMPTY)
+    came_back = alarm & (lowest < _EMPTY) & (ratio_now > 0.6)
+    tariff = dropped & (evening_change < 0.75)
+    cause = np.full(len(level), "none", dtype=object)
+    cause[dropped] = "efficiency"
+    cause[tariff] = "tariff"
+    cause[empty_now] = "absent"
+    cause[came_back] = "absent"
+    cause[solar] = "solar"
+    cause[empty_now & closing] = "moved_out"
+    # An empty home for four weeks or more with the account open: its people have most likely left without a
+    # word.
+    silent = _nanmean(level[:, -4:]) < _EMPTY * np.maximum(reference, 0.1)
+    cause[empty_now & ~closing & silent] = "moved_out"
+    small = (cause == "efficiency") & (ratio_now > 0.92)
+    cause[small] = "none"
+    changed = np.where(cause != "none", first + 7.0 * week, np.nan)
+    return Finding(path, alarm, reference, recent, changed, cause)
+
+
+def _reference_weeks(weeks: int) -> int:
+    """How many first weeks make the reference: nearly half of a short window, at most a year."""
+    return min(max(4, int(weeks * 0.45)), 52)
+
+
+def _nanmean(values: Floats) -> Floats:
+    count = np.isfinite(values).sum(axis=1)
+    total = np.nansum(values, axis=1)
+    result: Floats = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return result
+
+
+def _nanmin(values: Floats) -> Floats:
+    result: Floats = np.where(np.isfinite(values), values, np.inf).min(axis=1)
+    return result
+
+
+def _rolling_mean(values: Floats, width: int) -> Floats:
+    seen = np.isfinite(values)
+    total = np.cumsum(np.where(seen, values, 0.0), axis=1)
+    count = np.cumsum(seen, axis=1)
+    total, count = total[:, width:] - total[:, :-width], count[:, width:] - count[:, :-width]
+    result: Floats = np.where(count >= width - 2, total / np.maximum(count, 1), np.nan)
+    return result
+
+
+def _planted(
+    meters: Meters,
+    weekly: cusum.WeeklyLevels,
+    found: Finding,
+    designs: Mapping[str, Floats],
+    ctx: ScoreContext,
+) -> tuple[float, float, float, float, int]:
+    """Caught and false shares of CUSUM and of the raw 30-day drop, on halves of the meters without an
+    export."""
+    rng = ctx.rng("decline.planted")
+    whole = np.isfinite(meters.use).mean(axis=1) > 0.9
+    usable = np.flatnonzero(whole & (meters.export.sum(axis=1) == 0) & (_nanmean(meters.use) > 1.0))
+    chosen = rng.permutation(usable)[:2000]
+    treated = chosen[: len(chosen) // 2]
+    control = chosen[len(chosen) // 2 :]
+    use = meters.use[chosen].copy()
+    use[: len(treated), -7 * _PLANTED_WEEKS :] *= 1 - _PLANTED_DROP
+    part = Meters(
+        meters.ids[chosen], meters.station[chosen], use, meters.export[chosen], meters.evening[chosen]
+    )
+    again = levels(part, designs)
+    _, alarm, _ = cusum.alarms(again, _reference_weeks(again.level.shape[1]))
+    raw = _nanmean(use[:, -30:]) < 0.85 * _nanmean(use[:, -60:-30])
+    t = slice(0, len(treated))
+    c = slice(len(treated), None)
+    if not len(treated) or not len(control):
+        return float("nan"), float("nan"), float("nan"), float("nan"), 0
+    return (
+        float(alarm[t].mean()),
+        float(alarm[c].mean()),
+        float(raw[t].mean()),
+        float(raw[c].mean()),
+        len(chosen),
+    )
+
+
+def lifecycle(
+    customers: pd.DataFrame, cause: npt.NDArray[np.object_], ratio: Floats, p_fall: Floats, high: float
+) -> npt.NDArray[np.object_]:
+    """The stage of each customer; later rules win: at peak, growing, declining, at risk, onboarding,
+    closing."""
+    stage = np.full(len(customers), "at_peak", dtype=object)
+    stage[ratio > 1.12] = "growing"
+    declining = np.isin(cause, ["solar", "efficiency", "tariff"]) | (ratio < 0.85)
+    stage[declining] = "declining"
+    ending = numbers(customers, "days_to_contract_end", 9e9)
+    near_end = (ending <= 60) & (ending >= -30)
+    stage[
+        (declining & near_end)
+        | (p_fall > high)
+        | (near_end & (numbers(customers, "n_complaints_90d", 0.0) > 0))
+    ] = "at_risk"
+    stage[numbers(customers, "tenure_months", 99.0) < 3] = "onboarding"
+    stage[(cause == "moved_out") | flags(customers, "has_ended")] = "closing"
+    return stage
+
+
+def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
+    """Scores every customer of ``customer_360`` by the meter of the primary account; see the module."""
+    customers, accounts = need(frames, "customer_360"), need(frames, "dim_account")
+    meters = _meters(frames, ctx)
+    designs = _weather(frames, meters.use.shape[1], ctx)
+    weekly = levels(meters, designs)
+    closed_on = day_numbers(days(accounts, "closed_date"))
+    is_closed = np.isfinite(closed_on) & (closed_on <= ctx.as_of_day)
+    points_of = texts(accounts, "service_point_id")
+    closing_points = set(points_of[is_closed]) - set(points_of[~is_closed])
+    found = find(meters, weekly, np.isin(meters.ids, list(closing_points)), ctx)
+    history = trend.fit(need(frames, "fct_bill"), ctx)
+
+    ids, points = texts(customers, "customer_id"), texts(customers, "primary_service_point_id")
+    at = pd.Index(meters.ids).get_indexer(pd.Index(points))
+    metered = at >= 0
+    reference = np.where(metered, found.reference[at], np.nan)
+    recent = np.where(metered, found.recent[at], np.nan)
+    cause = np.where(metered, found.cause[at], "none").astype(object)
+    ended = flags(customers, "has_ended")
+    moved = ended & (texts(customers, "end_reason") == "MO")
+    cause[moved] = "moved_out"
+    ratio = np.where(reference > 0.1, np.maximum(recent, 0.0) / np.maximum(reference, 0.1), 1.0)
+    ratio = np.nan_to_num(ratio, nan=1.0)
+    decline_pct = np.where(cause != "none", 100 * np.clip(1 - ratio, 0.0, 1.0), 0.0)
+    p_fall = align(ids, history.customer_id, history.p_fall)
+    pct_of_peak = align(ids, history.customer_id, history.pct_of_peak)
+    change = np.where(metered & (cause != "none"), found.change[at], np.nan)
+
+    economics = ctx.economics
+    yearly_kwh = np.nan_to_num(reference, nan=0.0) * 365.25
+    at_risk = (
+        yearly_kwh
+        * economics.energy_margin_usd_per_kwh
+        * np.maximum(decline_pct / 100, np.nan_to_num(p_fall) * 0.25)
+    )
+    high = float(np.nanquantile(p_fall, 0.97)) if np.isfinite(p_fall).any() else 1.0
+    stage = lifecycle(customers, cause, ratio, np.nan_to_num(p_fall), max(high, 1.5 * history.base_rate))
+    why = np.where(
+        ended, "account_ended", np.where(np.isfinite(p_fall), "", "bill_history_too_short")
+    ).astype(object)
+    shift = np.log(np.clip(ratio, 0.05, 5.0))
+    contributions = np.column_stack(
+        [
+            -np.minimum(shift, 0.0),
+            -np.maximum(shift, 0.0),
+            *(np.nan_to_num(align(ids, history.customer_id, history.contributions[:, i])) for i in range(3)),
+        ]
+    )
+    table = finish(
+        SCORE,
+        ctx,
+        subject=ids,
+        value=p_fall,
+        lo=align(ids, history.customer_id, history.lo),
+        hi=align(ids, history.customer_id, history.hi),
+        ineligible_reason=why,
+        lawful_basis="legitimate_interest",
+        consent_version=texts(customers, "consent_version"),
+        reasons=Reasons(("use_dropped", "use_rose", *trend.FEATURES[:3]), contributions),
+        own={
+            "lifecycle_stage": stage,
+            "peak_month": _months(align(ids, history.customer_id, history.peak_month)),
+            "pct_of_peak": pct_of_peak,
+            "decline_pct": decline_pct,
+            "changed_on": pd.Series(_dates(change)),
+            "cause_code": cause,
+            "margin_at_risk_usd": np.where(ended, 0.0, at_risk),
+            "p_decline_gt15pct_6m": np.where(why == "", p_fall, np.nan),
+        },
+    )
+    evaluation = Evaluation(SCORE, ctx)
+    caught, false, raw_caught, raw_false, n = _planted(meters, weekly, found, designs, ctx)
+    evaluation.add("caught_share_planted_25pct", caught, baseline=raw_caught, n=n // 2)
+    evaluation.add("alarm_share_untouched", false, baseline=raw_false, n=n - n // 2)
+    evaluation.add("youden_j", caught - false, baseline=raw_caught - raw_false, n=n)
+    for comparison in history.comparisons:
+        evaluation.compared(comparison)
+    evaluation.add("p_decline_uses_model", float(history.uses_model), baseline=0.0, slice_="all", n=len(ids))
+    passed = bool(caught - false > raw_caught - raw_false)
+    verdict = "beats" if passed else "does not beat"
+    return ScoreResult(
+        table,
+        evaluation.frame(),
+        {
+            "lifecycle": pictures.counts(
+                "Lifecycle stages",
+                f"customers by stage · as of {ctx.as_of_date}",
+                {s: int((stage == s).sum()) for s in _STAGES},
+            ),
+            "causes": pictures.counts(
+                "Why use declined",
+                f"customers whose weather-normalised use fell · as of {ctx.as_of_date}",
+                {
+                    c: int((cause == c).sum())
+                    for c in ("efficiency", "solar", "absent", "moved_out", "tariff")
+                },
+            ),
+        },
+        passed,
+        f"CUSUM catches {caught:.0%} of planted 25 % falls and alarms on {false:.0%} of the untouched, and "
+        f"{verdict} the raw 30-day drop ({raw_caught:.0%} with {raw_false:.0%}) on {n:,} meters",
+    )
+
+
+def _dates(day: Floats) -> npt.NDArray[np.datetime64]:
+    result = np.full(len(day), np.datetime64("NaT", "D"))
+    known = np.isfinite(day)
+    result[known] = day[known].astype(np.int64).astype("datetime64[D]")
+    return result
+
+
+def _months(month: Floats) -> npt.NDArray[np.object_]:
+    result = np.full(len(month), "", dtype=object)
+    known = np.isfinite(month)
+    result[known] = month[known].astype(np.int64).astype("datetime64[M]").astype(str)
+    return result
+
+
+SCORE = Score(
+    name="decline",
+    inputs=(
+        "customer_360",
+        "dim_account",
+        "dim_service_point",
+        "dim_premise",
+        "fct_bill",
+        "fct_usage_daily",
+        "fct_weather_daily",
+    ),
+    depends_on_scores=(),
+    run=run,
+    description=__doc__ or "",
+    gate="more planted falls caught net of false alarms (Youden's J) than by the raw drop of the last 30 "
+    "days",
+    own_columns=(
+        ("lifecycle_stage", pa.string()),
+        ("peak_month", pa.string()),
+        ("pct_of_peak", pa.float64()),
+        ("decline_pct", pa.float64()),
+        ("changed_on", pa.date32()),
+        ("cause_code", pa.string()),
+        ("margin_at_risk_usd", pa.float64()),
+        ("p_decline_gt15pct_6m", pa.float64()),
+    ),
+)
