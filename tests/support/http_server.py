@@ -16,7 +16,7 @@ TOKEN = "s3cr3t-token"
 
 
 class EventServer:
-    """``GET /api/v1/events?after=&limit=`` over ``events``; the next answers are ``failures`` while there are any."""
+    """``GET /api/v1/events?after=&limit=`` over ``events``; answers are ``failures`` while there are any."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import asyncssh
@@ -162,9 +164,7 @@ def test_a_killed_download_goes_on_in_the_next_process(server: SftpTestServer, t
         # What a kill leaves: a shorter part, and the note of what it is a part of.
         note = part.with_name("big.part.json")
         part.write_bytes(data[:600_000])
-        note.write_text(
-            '{"modified_at": %d, "name": "big.bin", "path": "/big.bin", "size": 1000000}' % remote.modified_at
-        )
+        note.write_text(json.dumps(asdict(remote), sort_keys=True))
         server.bytes_read = 0
         download = sftp.download(remote, part)
         assert download.resumed_from == 600_000
@@ -172,9 +172,7 @@ def test_a_killed_download_goes_on_in_the_next_process(server: SftpTestServer, t
         assert server.bytes_read < 500_000 + 64 * 1024
 
         part.write_bytes(b"x" * 600_000)
-        note.write_text(
-            '{"modified_at": %d, "name": "big.bin", "path": "/big.bin", "size": 1000000}' % remote.modified_at
-        )
+        note.write_text(json.dumps(asdict(remote), sort_keys=True))
         download = sftp.download(remote, part)
         assert download.resumed_from == 0, "a part with other bytes was gone on from"
         assert part.read_bytes() == data

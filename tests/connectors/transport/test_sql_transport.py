@@ -32,8 +32,8 @@ def database(server: PostgresTestServer) -> str:
             create table invoice(invoice_id bigint primary key, amount numeric(12,2), note text,
                                  due date, updated_at timestamptz, is_paid boolean, extra jsonb);
             insert into invoice
-            select n, n / 100.0, 'note 100% ' || n, date '2026-01-01' + n, timestamptz '2026-01-01Z' + n * interval '1 s',
-                   n % 2 = 0, '{"a": 1}'
+            select n, n / 100.0, 'note 100% ' || n, date '2026-01-01' + n,
+                   timestamptz '2026-01-01Z' + n * interval '1 s', n % 2 = 0, '{"a": 1}'
             from generate_series(1, 50000) n
             """)
         )
@@ -116,9 +116,12 @@ def test_a_wrong_password_names_connection_host_and_user_but_not_the_password(
 
 
 def test_what_is_not_there_is_named(server: PostgresTestServer, database: str) -> None:
-    with SqlTransport(server.connection(database)) as sql, sql.snapshot() as snapshot:
-        with pytest.raises(TransportError, match=r"look at table invoces .*there is no table"):
-            snapshot.table("invoces", "public")
+    with (
+        SqlTransport(server.connection(database)) as sql,
+        sql.snapshot() as snapshot,
+        pytest.raises(TransportError, match=r"look at table invoces .*there is no table"),
+    ):
+        snapshot.table("invoces", "public")
     assert check(server.connection("nowhere")).message.endswith('database "nowhere" does not exist')
     assert "Connection refused" in check(server.connection(database, port=1)).message
     assert check(server.connection(database)).ok
