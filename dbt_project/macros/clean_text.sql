@@ -36,3 +36,12 @@
 {% macro padded_key(column, width) -%}
     lpad(cast({{ column }} as {{ dbt.type_string() }}), {{ width }}, '0')
 {%- endmacro %}
+
+{#- B for a name that says it is a business, else P: only for silos that do not say which. -#}
+{% macro name_kind_of(column) -%}
+    case
+        when {{ regexp_matches("lower(" ~ column ~ ")", "(^|[^a-z])(llc|inc|ltd|corp|co|company|school|church|store|cafe|clinic)([^a-z]|$)") }}
+            then 'B'
+        when {{ column }} is not null then 'P'
+    end
+{%- endmacro %}
