@@ -1,4 +1,4 @@
-"""The CRM's inbox: the three tables that its agents' desktop shows, and that GridCRM may write.
+"""The CRM's inbox: the tables that its agents' desktop shows, and that GridCRM may write.
 
 Belongs here: their definition. Does not belong here: the CRM's own tables, which ``demo.world`` makes.
 """
@@ -20,4 +20,8 @@ create table if not exists crm_inbox.next_best_action (
     action_key text primary key, customer_id text not null, action_id text not null, channel text,
     send_window text, tone text, content_id text, reason text, as_of_date date not null,
     updated_at timestamptz not null default now());
+create table if not exists crm_inbox.account_alert (
+    alert_key text primary key, account_no text not null, alert text not null, since_date date not null,
+    amount_usd numeric(12,2), updated_at timestamptz not null default now());
+create index if not exists account_alert_account_no_idx on crm_inbox.account_alert (account_no);
 """
