@@ -1,19 +1,11 @@
 """Legacy formats: bytes in, Arrow batches, rejects and control totals out.
 
-Belongs here: one module a format and the registry that finds them. Does not belong here: where bytes come from,
-where tables go, what a reading means to a customer.
+Belongs here: one module a format and the registry that finds them. Does not belong here: where bytes come
+from, where tables go, what a reading means to a customer.
 
-Every physical record of a file ends up loaded, superseded or quarantined, and the counts balance; a file whose
-own control totals do not hold is refused as a whole.
+Every physical record of a file ends up loaded, superseded or quarantined, and the counts balance; a file
+whose own control totals do not hold is refused as a whole.
 """
-
-from __future__ import annotations
-
-from collections.abc import Mapping
-from importlib import import_module
-from typing import Any, BinaryIO
-
-import pyarrow as pa
 
 from connectors.formats.base import (
     RECORD_NO,
@@ -25,66 +17,22 @@ from connectors.formats.base import (
     SettingsError,
     TableSink,
 )
+from connectors.formats.registry import decode, format_named, format_names, schema
+from connectors.formats.single_file import DecodeSummary, decode_file
 
 __all__ = [
     "RECORD_NO",
     "ControlTotal",
     "DecodeResult",
+    "DecodeSummary",
     "Format",
     "RefusedFile",
     "Reject",
     "SettingsError",
     "TableSink",
     "decode",
+    "decode_file",
     "format_named",
     "format_names",
     "schema",
 ]
-
-# Loaded on first use: a feed of JSON lines does not pay for the code pages of a mainframe.
-_MODULES = {
-    "copybook": "connectors.formats.copybook",
-    "delimited": "connectors.formats.delimited",
-    "jsonl": "connectors.formats.jsonl",
-    "nem12": "connectors.formats.nem12",
-}
-
-
-def format_names() -> list[str]:
-    """The names a feed may give as ``format``, sorted."""
-    return sorted(_MODULES)
-
-
-def format_named(name: str) -> Format:
-    """The format of that name; raises :class:`SettingsError` listing the known ones."""
-    if name not in _MODULES:
-        raise SettingsError(
-            f"setting 'format': '{name}' is not known; use one of {', '.join(format_names())}"
-        )
-    found: Format = import_module(_MODULES[name]).FORMAT
-    return found
-
-
-def decode(
-    stream: BinaryIO, format: str, settings: Mapping[str, Any], sink: TableSink, *, name: str = ""
-) -> DecodeResult:
-    """Decode one file into ``sink`` and account for every record.
-
-    ``name`` is the file's name, for messages only. Raises :class:`RefusedFile` when nothing of the file may be
-    used (the caller then discards what the sink took) and :class:`SettingsError` for wrong settings.
-    """
-    entry = format_named(format)
-    result = entry.decode(stream, settings, sink, name or "file")
-    result.decoder_version = f"{entry.name}/{entry.version}"
-    if not result.is_balanced:
-        raise RefusedFile(
-            f"{name or 'file'}: {result.records_read} records read but {result.loaded} loaded + "
-            f"{result.superseded} superseded + {result.quarantined} quarantined; this is a fault of the "
-            f"{entry.name} decoder, keep the file and report it"
-        )
-    return result
-
-
-def schema(format: str, settings: Mapping[str, Any]) -> dict[str, pa.Schema]:
-    """The tables :func:`decode` writes under these settings, by name, each with ``_record_no`` first."""
-    return format_named(format).schema(settings)

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from connectors.errors import GridCRMError
 
 RECORD_NO = pa.field("_record_no", pa.int64(), nullable=False)
-"""First column of every decoded table: the 1-based number of the physical record (or line) a row came from."""
+"""First column of every decoded table: the 1-based number of the physical record (or line) of a row."""
 
 Number = int | Decimal
 
@@ -142,7 +142,7 @@ def parse_settings(model: type[S], format_name: str, settings: Settings) -> S:
 
 
 def read_exactly(stream: BinaryIO, size: int) -> bytes:
-    """Read ``size`` bytes, fewer only at the end of the stream (a raw or network stream may give less a call)."""
+    """Read ``size`` bytes, fewer only at the end of the stream; one call to it may give less."""
     first = stream.read(size)
     if len(first) == size or not first:
         return first

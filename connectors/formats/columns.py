@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,16 @@ def arrow_type(name: str, *, key: str = "columns") -> pa.DataType:
         return pa.decimal128(int(match[1]), int(match[2]))
     known = ", ".join([*_SIMPLE, "decimal(p,s)"])
     raise SettingsError(f"setting '{key}': type '{name}' is not known; use one of {known}")
+
+
+def check_time_zone(name: str, format_name: str) -> None:
+    """Raise :class:`SettingsError` unless ``name`` is a known IANA time zone."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingsError(
+            f"format {format_name}: setting 'time_zone': '{name}' is not a time zone such as America/Chicago"
+        ) from None
 
 
 def arrow_fields(columns: Mapping[str, str], *, key: str) -> list[pa.Field]:

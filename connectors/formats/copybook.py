@@ -1,10 +1,12 @@
 """COBOL extracts by copybook: EBCDIC or ASCII, fixed or variable records, many record types in one file.
 
-Belongs here: the settings and the flow of one file: blocks → record types → matrices → batches and rejects. Does
-not belong here: the copybook language, value formats, record framing; each has its own ``copybook_`` module.
+Belongs here: the settings and the flow of one file: blocks → record types → matrices → batches and rejects.
+Does not belong here: the copybook language, value formats, record framing; each has its own ``copybook_``
+module.
 
-Numbers are decoded column by column over all records of a block; no Python runs per record. A record with a byte
-that is no value of its field goes to quarantine with the field's name; a number of nothing but blanks is null.
+Numbers are decoded column by column over all records of a block; no Python runs per record. A record with a
+byte that is no value of its field goes to quarantine with the field's name; a number of nothing but blanks
+is null.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class CopybookSettings(FormatSettings):
     trim: Literal["right", "left", "both", "none"] = "right"
     floating_point: Literal["ibm", "ieee754"] = "ibm"
     comp5_big_endian: bool = True
-    record_format: Literal["F", "V"] = "F"
+    record_format: Literal["F", "V", "RDW"] = "F"
     record_length: int | None = Setting(default=None, gt=0)
     rdw_big_endian: bool = True
     rdw_inclusive: bool = True
@@ -213,7 +215,7 @@ class _Run:
         self.result = DecodeResult()
         self.totals = Totals(plan.settings.control_totals, plan.schemas)
         self._layouts: dict[tuple[str, tuple[tuple[str, int], ...]], Layout] = {}
-        self._header = RDW_BYTES if plan.settings.record_format == "V" else 0
+        self._header = 0 if plan.settings.record_format == "F" else RDW_BYTES
 
     def block(self, block: Block) -> None:
         """Decode the records of one block, type by type."""

@@ -1,7 +1,8 @@
 """Where the fields of one record type lie: offsets, columns and the decoding of a matrix of whole records.
 
-Belongs here: REDEFINES, OCCURS and OCCURS DEPENDING ON turned into fixed positions, and column names. Does not
-belong here: how records are found in a file (``copybook_records``), the value formats (``copybook_values``).
+Belongs here: REDEFINES, OCCURS and OCCURS DEPENDING ON turned into fixed positions, and column names. Does
+not belong here: how records are found in a file (``copybook_records``), the value formats
+(``copybook_values``).
 """
 
 from __future__ import annotations
@@ -55,7 +56,10 @@ class TableCounter:
 
 @dataclass
 class Layout:
-    """One record type under given counter values. ``needed`` is the end of the last column, ``size`` of all."""
+    """One record type under given counter values.
+
+    ``needed`` is the end of the last column, ``size`` of all.
+    """
 
     columns: list[Column] = field(default_factory=list)
     counters: dict[str, TableCounter] = field(default_factory=dict)
@@ -77,8 +81,8 @@ class _Leaf:
 def lay_out(root: Field, branch: Field | None, counts: Mapping[str, int]) -> Layout:
     """Lay out ``root``; of the alternatives that hold ``branch`` only that one is kept.
 
-    ``counts`` gives the counters known so far; tables of the others are laid out at their maximum, so that the
-    first counter not in ``counts`` already lies where it will be found.
+    ``counts`` gives the counters known so far; tables of the others are laid out at their maximum, so that
+    the first counter not in ``counts`` already lies where it will be found.
     """
     maker = _Maker(branch, counts)
     leaves, size = maker.group(root, 0, (), False, False)

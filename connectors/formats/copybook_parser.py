@@ -45,7 +45,8 @@ _USAGES = {
 class Picture:
     """What a PICTURE clause says.
 
-    ``scale`` counts digits right of the point, leading P included; ``has_point`` says that the point is a byte.
+    ``scale`` counts digits right of the point, leading P included; ``has_point`` says that the point is a
+    byte.
     """
 
     is_text: bool
@@ -122,7 +123,7 @@ class Field:
 
 
 def binary_size(digits: int) -> int:
-    """Bytes of a COMP number: 2, 4 or 8 up to 18 digits, beyond that the fewest that hold the digits signed."""
+    """Bytes of a COMP number: 2, 4 or 8 up to 18 digits, beyond that the fewest that hold them signed."""
     for limit, size in ((4, 2), (9, 4), (18, 8)):
         if digits <= limit:
             return size
@@ -199,7 +200,7 @@ def parse_copybook(text: str, *, is_free_form: bool = False) -> list[Field]:
         stack.append(entry)
     if not roots:
         raise SettingsError(
-            "setting 'copybook': no field found in columns 8–72; a copybook in free form needs is_free_form: true"
+            "setting 'copybook': no field found in columns 8–72; one in free form needs is_free_form: true"
         )
     for root in roots:
         for entry in root.walk():

@@ -28,7 +28,7 @@ class Framing(Protocol):
 
     @property
     def record_format(self) -> str:
-        """``F`` or ``V``."""
+        """``F`` fixed length; ``V`` or ``RDW`` variable, each record behind an RDW."""
 
     @property
     def rdw_big_endian(self) -> bool:
@@ -53,7 +53,10 @@ class Framing(Protocol):
 
 @dataclass(frozen=True)
 class Block:
-    """Records of one stretch of the file; ``starts`` index ``data``, ``file_offset`` is where ``data`` lies."""
+    """Records of one stretch of the file.
+
+    ``starts`` index ``data``, ``file_offset`` is where ``data`` lies.
+    """
 
     data: npt.NDArray[np.uint8]
     starts: Offsets

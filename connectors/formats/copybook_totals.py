@@ -20,7 +20,7 @@ _DECLARED = re.compile(r"^\s*(\w+)\.(\w+)\s*$")
 
 
 class TotalSettings(FormatSettings):
-    """One control total: ``declared: trailer.bill_amount``, ``equals: sum(bill.amount)`` or ``count(bill)``."""
+    """A control total: ``declared: trailer.bill_amount``, ``equals: sum(bill.amount)`` or ``count(bill)``."""
 
     name: str
     declared: str

@@ -3,8 +3,9 @@
 Belongs here: zoned, packed, binary, floating, edited numbers and text, all vectorised. Does not belong here:
 where a field lies in a record, or what happens to a record with a bad value.
 
-Every decoder takes a matrix ``(n_records, field bytes)`` of uint8 and returns ``(array, bad)``: ``bad`` is the
-mask of records whose bytes are no value of that type (they are null in the array), or None when all are good.
+Every decoder takes a matrix ``(n_records, field bytes)`` of uint8 and returns ``(array, bad)``: ``bad`` is
+the mask of records whose bytes are no value of that type (they are null in the array), or None when all are
+good.
 """
 
 from __future__ import annotations
@@ -139,9 +140,6 @@ def decode_values(matrix: Bytes2D, field: Field, options: ValueOptions) -> Decod
     return _decode_zoned(matrix, field, options.page)
 
 
-# --- text -----------------------------------------------------------------------------------------------------
-
-
 def _decode_text(matrix: Bytes2D, options: ValueOptions) -> pa.Array:
     page = options.page
     rows, width = matrix.shape
@@ -171,9 +169,6 @@ _TRIMS = {
     "both": lambda text: pc.ascii_trim(text, characters=" "),
     "none": lambda text: text,
 }
-
-
-# --- numbers --------------------------------------------------------------------------------------------------
 
 
 def _decode_packed(matrix: Bytes2D, field: Field) -> Decoded:

@@ -23,7 +23,7 @@ MAX_TEXT = 20
 
 
 def combine_digits(digits: npt.NDArray[Any], base: int) -> Ints:
-    """Rows of digits ``(width, n)`` in ``base`` to numbers, pairing neighbours in the narrowest type that holds.
+    """Rows of digits ``(width, n)`` in ``base`` to numbers, pairing neighbours in the narrowest type.
 
     At most 18 decimal digits; every digit must be below ``base``.
     """
@@ -58,8 +58,8 @@ def parse_scaled(data: Bytes, starts: Ints, ends: Ints, scale: int) -> tuple[Int
     """Plain decimal texts ``data[starts:ends]`` as integers scaled by ``10**scale``, and which are not that.
 
     Taken are digits with at most one point and one leading ``-``; an empty text, an exponent, more than
-    ``scale`` significant decimals or more than 18 digits in all are not. Tokens of one shape (length, place of
-    the point) are parsed together, so the cost is a few numpy calls a shape.
+    ``scale`` significant decimals or more than 18 digits in all are not. Tokens of one shape (length, place
+    of the point) are parsed together, so the cost is a few numpy calls a shape.
     """
     lengths = ends - starts
     values = np.zeros(len(starts), dtype=np.int64)

@@ -5,10 +5,11 @@ Belongs here: the settings and the account of one file. Does not belong here: li
 
 What is taken and what is not:
 
-- A file begins with its 100 and ends with its 900 record, each exactly once; otherwise it is refused, and so is
-  one without meter data. These two are its control totals.
-- A 300 record may wrap over several lines, may lack the fields behind its quality, and may carry commas that a
-  spreadsheet left behind. Its number of values must be that of the interval length of its 200 record.
+- A file begins with its 100 and ends with its 900 record, each exactly once; otherwise it is refused, and
+  so is one without meter data. These two are its control totals.
+- A 300 record may wrap over several lines, may lack the fields behind its quality, and may carry commas
+  that a spreadsheet left behind. Its number of values must be that of the interval length of its 200
+  record.
 - Quality V needs 400 records over 1…N without gap; a 400 or 500 record goes the way of its 300 record.
 - A 300 record that is wrong goes to quarantine alone; a wrong 200 record takes its 300 records with it.
 - Values are not negative, exact to six decimals of the stored unit, and may be empty only under quality N.
@@ -67,7 +68,7 @@ _REASONS = {
 
 
 class Nem12Settings(FormatSettings):
-    """``utc_offset`` is market time, which has no daylight saving: ``+10:00`` in Australia's national market."""
+    """``utc_offset`` is market time, which has no daylight saving: ``+10:00`` in Australia."""
 
     utc_offset: str = "+10:00"
 
@@ -94,7 +95,7 @@ def decode(stream: BinaryIO, settings: Settings, sink: TableSink, name: str) -> 
 
 @contextmanager
 def _whole(stream: BinaryIO) -> Iterator[bytes]:
-    """The text of the file: in memory where it is small, else on disk and mapped, so that memory stays bounded."""
+    """The text of the file: in memory where it is small, else on disk and mapped."""
     head = read_exactly(stream, _IN_MEMORY)
     if len(head) < _IN_MEMORY:
         yield head

@@ -1,7 +1,7 @@
 """NEM12 text to physical records: which line is what, and 300 records that wrap put back together.
 
-Belongs here: record indicators, wrapped lines, the envelope of 100 and 900. Does not belong here: the fields of a
-record; see ``nem12_structure``.
+Belongs here: record indicators, wrapped lines, the envelope of 100 and 900. Does not belong here: the
+fields of a record; see ``nem12_structure``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from connectors.formats.text_lines import Bytes, Ints, Lines, find_lines
 
 KNOWN = (100, 200, 250, 300, 400, 500, 550, 900)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# How a record of each kind goes on after its indicator; a wrapped line of values may begin with the same digits.
+# How a record of each kind goes on after its indicator; a wrapped line of values may begin likewise.
 _HEADS = {
     100: re.compile(rb"100,\s*\"?NEM", re.IGNORECASE),
     200: re.compile(rb"200,(?:[^,]*,){6}[^,0-9]*,"),

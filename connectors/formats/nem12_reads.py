@@ -1,7 +1,7 @@
 """NEM12 interval values to rows of ``interval_reads``.
 
-Belongs here: the values of 300 records, which record supersedes which, and the rows. Does not belong here: the
-other fields of a record; see ``nem12_structure``.
+Belongs here: the values of 300 records, which record supersedes which, and the rows. Does not belong here:
+the other fields of a record; see ``nem12_structure``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ INTERVAL_READS = pa.schema(
         ("record_no", pa.int64()),
     ]
 )
-"""Canonical interval reads of every meter format; ``record_no`` repeats ``_record_no`` for readers of the table."""
+"""Canonical interval reads of every meter format.
+
+``record_no`` repeats ``_record_no`` for readers of the table.
+"""
 
 _VALUES_AT_ONCE = 131_072
 _BYTES_AT_ONCE = 8 * 1024 * 1024
@@ -182,12 +185,13 @@ class IntervalReads:
             # A value may be missing where its quality says that there is none.
             flags = self._expanded("quality_flag", batch.days, np.full(len(batch.days), batch.count))
             no_data = as_mask(pc.equal(flags, "N")).reshape(shape)
-            empty = (ends == starts).reshape(shape) & no_data
+            empty = np.asarray((ends == starts).reshape(shape) & no_data)
             bad &= ~empty
             wrong = np.flatnonzero(bad.any(axis=1))
             self.days.rules.fail(batch.days[wrong], "bad_value")
             self.wrong_value[batch.days[wrong]] = bad[wrong].argmax(axis=1) + 1
-        return values, empty, ~bad.any(axis=1)
+        good: BoolMask = ~bad.any(axis=1)
+        return values, empty, good
 
     def _rows(self, batch: _Batch, values: Ints, empty: BoolMask, good: BoolMask) -> pa.RecordBatch:
         days = batch.days[good]
@@ -214,7 +218,7 @@ class IntervalReads:
         return pa.RecordBatch.from_arrays([columns[n] for n in INTERVAL_READS.names], schema=INTERVAL_READS)
 
     def _expanded(self, name: str, days: Ints, counts: npt.NDArray[np.int64]) -> pa.Array:
-        """A quality column, one entry an interval: the day's own, or that of the range the interval lies in."""
+        """A quality column, one entry an interval: the day's own, or that of the range around it."""
         column = self._quality[name]
         if column.null_count == len(column):
             return pa.nulls(int(counts.sum()), column.type)

@@ -41,7 +41,10 @@ QUALITY = r"^[AEFNSV]\d{0,2}$"
 
 
 class Rules:
-    """For each record of one kind the first rule it broke, by name; the reason is worked out when it is told."""
+    """For each record of one kind the first rule it broke, by name.
+
+    The reason is worked out when it is told.
+    """
 
     def __init__(self, count: int) -> None:
         self.name = np.full(count, "", dtype=object)
@@ -68,7 +71,10 @@ class Quality:
     reason_text: list[pa.Array] = field(default_factory=list)
 
     def add(self, fields: Fields, rows: Ints, at: Ints | int) -> tuple[BoolMask, BoolMask]:
-        """Take the three quality fields from ``at`` on; returns the masks of bad qualities and bad reasons."""
+        """Take the three quality fields from ``at`` on.
+
+        Returns the masks of bad qualities and bad reasons.
+        """
         quality = pc.utf8_upper(fields.text(rows, at))
         bad_quality = ~as_mask(pc.match_substring_regex(quality, QUALITY))
         self.flag.append(pc.utf8_slice_codeunits(quality, 0, 1))
@@ -154,8 +160,10 @@ def read_structure(source: Source, offset_seconds: int) -> Structure:
         rows[300],
         Rules(n_days),
         np.searchsorted(rows[200], rows[300]) - 1,
-        *(np.zeros(n_days, np.int64) for _ in range(3)),
-        np.zeros(n_days, bool),
+        field_count=np.zeros(n_days, np.int64),
+        day=np.zeros(n_days, np.int64),
+        updated=np.zeros(n_days, np.int64),
+        has_updated=np.zeros(n_days, bool),
     )
     ranges = Ranges(
         rows[400],

@@ -1,7 +1,7 @@
 """Dates and times of NEM12: eight, twelve or fourteen digits of market time.
 
-Belongs here: digits → days and UTC microseconds, with what is no date marked. Does not belong here: which field
-holds a time.
+Belongs here: digits → days and UTC microseconds, with what is no date marked. Does not belong here: which
+field holds a time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """NEM13 accumulation reads (250 records) to rows of ``register_reads``.
 
-Belongs here: the fields of 250 records. Does not belong here: interval data; the file around them is ``nem12``'s.
+Belongs here: the fields of 250 records. Does not belong here: interval data; the file around them is
+``nem12``'s.
 """
 
 from __future__ import annotations

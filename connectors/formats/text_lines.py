@@ -1,7 +1,7 @@
 """Lines and comma-separated fields of a text buffer, by position instead of by string.
 
-Belongs here: where lines and fields start and end, and how to lift some of them out as Arrow strings. Does not
-belong here: what a line means.
+Belongs here: where lines and fields start and end, and how to lift some of them out as Arrow strings. Does
+not belong here: what a line means.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ class Lines:
 
 
 def find_lines(data: Bytes, start: int = 0) -> Lines:
-    """All lines of ``data`` from ``start`` on; LF or CRLF; blank ones are left out but counted in ``line_no``."""
+    """All lines of ``data`` from ``start`` on; LF or CRLF.
+
+    Blank ones are left out but counted in ``line_no``.
+    """
     breaks = [np.flatnonzero(data[i : i + _SCAN] == 0x0A) + i for i in range(start, len(data), _SCAN)]
     ends = np.concatenate([*breaks, np.array([len(data)])]).astype(np.int64)
     starts = np.concatenate([np.array([start]), ends[:-1] + 1]).astype(np.int64)
@@ -71,7 +74,10 @@ def lift(data: Bytes, starts: Ints, ends: Ints) -> Bytes:
 
 
 def strings(data: Bytes, starts: Ints, ends: Ints) -> pa.StringArray:
-    """The given spans as Arrow strings; what is not ASCII becomes ``?``, so that the text is valid anywhere."""
+    """The given spans as Arrow strings.
+
+    What is not ASCII becomes ``?``, so that the text is valid anywhere.
+    """
     text = lift(data, starts, ends)
     if (text >= 0x80).any():
         text[text >= 0x80] = ord("?")
@@ -126,7 +132,10 @@ class Fields:
 
 
 def fixed_digits(data: Bytes, starts: Ints, ends: Ints, width: int) -> tuple[Bytes, BoolMask]:
-    """Digits ``(width, n)`` of spans that are exactly ``width`` digits, zeros for others; and which are others."""
+    """Digits ``(width, n)`` of spans that are exactly ``width`` digits, zeros for others.
+
+    And which are others.
+    """
     bad: BoolMask = (ends - starts) != width
     safe = np.where(bad, 0, starts)
     if not len(starts) or len(data) < width:
