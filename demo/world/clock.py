@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from demo.world.config import LOCAL_TIME_ZONE, MARKET_UTC_OFFSET_HOURS, Ints, day_number
+from demo.world.config import LOCAL_TIME_ZONE, MARKET_UTC_OFFSET_HOURS, Ints, day_number, yyyymmdd
 
 QUARTER = timedelta(minutes=15)
 ZONE = ZoneInfo(LOCAL_TIME_ZONE)
@@ -89,3 +89,9 @@ def iso_local(epochs: Ints) -> pa.Array:
     stamps = pa.array(epochs, type=pa.int64()).cast(pa.timestamp("s", tz="UTC")).cast(pa.timestamp("s", tz=LOCAL_TIME_ZONE))
     text = pc.strftime(stamps, format="%Y-%m-%dT%H:%M:%S%z")
     return pc.replace_substring_regex(text, pattern=r"([+-]\d{2})(\d{2})$", replacement=r"\1:\2")
+
+
+def date_and_time_digits(days: Ints, seconds: Ints) -> Ints:
+    """Day numbers and seconds after midnight as YYYYMMDDhhmmss integers."""
+    clock = seconds // 3600 * 10_000 + seconds // 60 % 60 * 100 + seconds % 60
+    return yyyymmdd(days) * 1_000_000 + clock

@@ -6,6 +6,8 @@ Does not belong here: who owns them.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,6 +38,13 @@ def padded(numbers: Ints, width: int) -> pa.Array:
 def joined(separator: str, *parts: pa.Array | str) -> pa.Array:
     """Columns of text joined row by row."""
     return pc.binary_join_element_wise(*parts, separator)
+
+
+def decimals(values: Ints, precision: int, scale: int) -> pa.Array:
+    """Integers in units of 10^−scale as exact decimals."""
+    unit = pa.scalar(Decimal(1).scaleb(-scale)).cast(pa.decimal128(scale + 1, scale))
+    whole = pa.array(np.asarray(values, np.int64)).cast(pa.decimal128(19, 0))
+    return pc.multiply(whole, unit).cast(pa.decimal128(precision, scale))
 
 
 def account_numbers(numbers: Ints) -> Ints:

@@ -16,7 +16,29 @@ from demo.world.config import Ints
 
 TYPO_VARIANTS = 6
 
-GIVEN = ["James", "Mary", "Robert", "Patricia", "John", "Jennifer", "Michael", "Linda", "David", "Elizabeth", "William", "Barbara", "Richard", "Susan", "Joseph", "Jessica", "Thomas", "Sarah", "Charles", "Karen", "Christopher", "Lisa", "Daniel", "Nancy", "Matthew", "Betty", "Anthony", "Sandra", "Mark", "Margaret", "Donald", "Ashley", "Steven", "Kimberly", "Andrew", "Emily", "Paul", "Donna", "Joshua", "Michelle", "Kenneth", "Carol", "Kevin", "Amanda", "Brian", "Melissa", "Timothy", "Deborah", "Ronald", "Stephanie", "Jason", "Rebecca", "George", "Sharon", "Edward", "Laura", "Jeffrey", "Cynthia", "Ryan", "Dorothy", "Jacob", "Amy", "Nicholas", "Kathleen", "Gary", "Angela", "Eric", "Shirley", "Jonathan", "Emma", "Stephen", "Brenda", "Larry", "Pamela", "Justin", "Nicole", "Scott", "Anna", "Brandon", "Samantha", "Benjamin", "Katherine", "Samuel", "Christine", "Gregory", "Helen", "Alexander", "Debra", "Patrick", "Rachel", "Frank", "Carolyn", "Raymond", "Janet", "Jack", "Maria", "Dennis", "Olivia", "Jerry", "Heather", "Tyler", "Diane", "Aaron", "Julie", "Jose", "Joyce", "Adam", "Victoria", "Nathan", "Ruth", "Henry", "Virginia", "Zachary", "Lauren", "Douglas", "Kelly", "Peter", "Christina", "Kyle", "Joan", "Noah", "Evelyn", "Ethan", "Judith", "Jeremy", "Andrea", "Walter", "Hannah", "Christian", "Megan", "Keith", "Cheryl", "Roger", "Jacqueline", "Terry", "Martha", "Austin", "Madison", "Sean", "Teresa", "Gerald", "Gloria", "Carl", "Sara", "Harold", "Janice", "Dylan", "Ann", "Arthur", "Kathryn", "Lawrence", "Abigail", "Jordan", "Sophia", "Jesse", "Frances", "Bryan", "Jean", "Billy", "Alice", "Bruce", "Judy", "Gabriel", "Isabella", "Joe", "Julia", "Logan", "Grace", "Alan", "Denise", "Juan", "Amber", "Albert", "Doris", "Willie", "Marilyn", "Elijah", "Danielle", "Wayne", "Beverly", "Randy", "Charlotte", "Vincent", "Natalie", "Mason", "Theresa", "Roy", "Diana", "Ralph", "Brittany", "Bobby", "Kayla", "Russell", "Alexis", "Bradley", "Lori", "Philip", "Marie", "Eugene", "Mai", "Xeng", "Pao", "Kia", "Ingrid", "Lars", "Greta", "Otto", "Sigrid", "Anders", "Astrid", "Klaus"]
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+
+GIVEN = _words(
+    "James Mary Robert Patricia John Jennifer Michael Linda David Elizabeth William Barbara Richard Susan "
+    "Joseph Jessica Thomas Sarah Charles Karen Christopher Lisa Daniel Nancy Matthew Betty Anthony Sandra "
+    "Mark Margaret Donald Ashley Steven Kimberly Andrew Emily Paul Donna Joshua Michelle Kenneth Carol "
+    "Kevin Amanda Brian Melissa Timothy Deborah Ronald Stephanie Jason Rebecca George Sharon Edward Laura "
+    "Jeffrey Cynthia Ryan Dorothy Jacob Amy Nicholas Kathleen Gary Angela Eric Shirley Jonathan Emma "
+    "Stephen Brenda Larry Pamela Justin Nicole Scott Anna Brandon Samantha Benjamin Katherine Samuel "
+    "Christine Gregory Helen Alexander Debra Patrick Rachel Frank Carolyn Raymond Janet Jack Maria Dennis "
+    "Olivia Jerry Heather Tyler Diane Aaron Julie Jose Joyce Adam Victoria Nathan Ruth Henry Virginia "
+    "Zachary Lauren Douglas Kelly Peter Christina Kyle Joan Noah Evelyn Ethan Judith Jeremy Andrea Walter "
+    "Hannah Christian Megan Keith Cheryl Roger Jacqueline Terry Martha Austin Madison Sean Teresa Gerald "
+    "Gloria Carl Sara Harold Janice Dylan Ann Arthur Kathryn Lawrence Abigail Jordan Sophia Jesse Frances "
+    "Bryan Jean Billy Alice Bruce Judy Gabriel Isabella Joe Julia Logan Grace Alan Denise Juan Amber "
+    "Albert Doris Willie Marilyn Elijah Danielle Wayne Beverly Randy Charlotte Vincent Natalie Mason "
+    "Theresa Roy Diana Ralph Brittany Bobby Kayla Russell Alexis Bradley Lori Philip Marie Eugene Mai "
+    "Xeng Pao Kia Ingrid Lars Greta Otto Sigrid Anders Astrid Klaus "
+)
 
 NICKNAMES = {
     "James": "Jim", "Robert": "Bob", "John": "Jack", "Michael": "Mike", "David": "Dave", "Elizabeth": "Liz",
@@ -32,12 +54,24 @@ NICKNAMES = {
     "Eugene": "Gene", "Albert": "Al", "Arthur": "Art", "Frances": "Fran", "Abigail": "Abby", "Jonathan": "Jon",
 }
 
-_COMMON_SURNAMES = ["Johnson", "Anderson", "Smith", "Olson", "Nelson", "Peterson", "Larson", "Miller", "Schmidt", "Hansen", "Meyer", "Mueller", "Krueger", "Schneider", "Becker", "Vang", "Xiong", "Yang", "Garcia", "Martinez", "Nguyen", "Kowalski", "Nowak", "Wisniewski", "Murphy", "Sullivan", "O'Brien", "Williams", "Jones", "Brown", "Davis", "Wilson", "Moore", "Taylor", "Thomas", "Jackson", "White", "Harris", "Martin", "Thompson", "Clark", "Lewis", "Lee", "Walker", "Hall", "Young", "King", "Wright"]
-_SURNAME_HEADS = ["Lind", "Hall", "Berg", "Stein", "Ander", "Peder", "Halvor", "Gunder", "Torg", "Knut", "Sven", "Ras", "Chris", "Even", "Thor", "Erick", "Ol", "Nels", "Arn", "Hag", "Wald", "Kirch", "Schoen", "Grun", "Roth", "Weiss", "Acker", "Alt", "Baum", "Brand", "Damm", "Eich", "Feld", "Fried", "Gold", "Hart", "Hein", "Kauf", "Klein", "Krau", "Lang", "Lieb", "Meier", "Neu", "Ober", "Pfei", "Reich", "Sauer", "Schwar", "Traut", "Vog", "Wein", "Zieg", "Bor", "Dom", "Jan", "Kam", "Lew", "Mal", "Now", "Pio", "Sob", "Wit", "Zal"]
-_SURNAME_TAILS = ["son", "sen", "berg", "man", "mann", "stad", "strom", "quist", "gren", "dahl", "ner", "er", "ler", "bach", "hoff", "wald", "stein", "haus", "ski", "owski", "feld"]
+_COMMON_SURNAMES = _words(
+    "Johnson Anderson Smith Olson Nelson Peterson Larson Miller Schmidt Hansen Meyer Mueller Krueger "
+    "Schneider Becker Vang Xiong Yang Garcia Martinez Nguyen Kowalski Nowak Wisniewski Murphy Sullivan "
+    "O'Brien Williams Jones Brown Davis Wilson Moore Taylor Thomas Jackson White Harris Martin Thompson "
+    "Clark Lewis Lee Walker Hall Young King Wright "
+)
+_SURNAME_HEADS = _words(
+    "Lind Hall Berg Stein Ander Peder Halvor Gunder Torg Knut Sven Ras Chris Even Thor Erick Ol Nels Arn "
+    "Hag Wald Kirch Schoen Grun Roth Weiss Acker Alt Baum Brand Damm Eich Feld Fried Gold Hart Hein Kauf "
+    "Klein Krau Lang Lieb Meier Neu Ober Pfei Reich Sauer Schwar Traut Vog Wein Zieg Bor Dom Jan Kam Lew "
+    "Mal Now Pio Sob Wit Zal "
+)
+_SURNAME_TAILS = _words(
+    "son sen berg man mann stad strom quist gren dahl ner er ler bach hoff wald stein haus ski owski feld "
+)
 
 SURNAMES: tuple[str, ...] = tuple(
-    dict.fromkeys(_COMMON_SURNAMES + [head + tail for tail in _SURNAME_TAILS for head in _SURNAME_HEADS])
+    dict.fromkeys((*_COMMON_SURNAMES, *(head + tail for tail in _SURNAME_TAILS for head in _SURNAME_HEADS)))
 )
 
 STREETS = tuple(
