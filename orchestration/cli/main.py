@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from connectors.errors import GridCRMError
-from orchestration.cli import decode, demo
+from orchestration.cli import decode, demo, doctor
 
 EXIT_REFUSED = 2
 """Exit code of every error that a person can mend; usage errors have the same, as in every click program."""
@@ -56,6 +56,7 @@ def options(
 app.command("demo")(demo.demo)
 app.command("real")(demo.real)
 app.command("decode")(decode.decode)
+app.command("doctor")(doctor.doctor)
 
 if __name__ == "__main__":
     app()
