@@ -165,7 +165,14 @@ class FeedConfig(_Model):
     kind: Literal["file", "sql", "http"]
     schedule: str = Field(pattern=r"^(\S+\s+){4}\S+$", description="cron, in the utility's time zone")
     partitioned: bool = Field(default=False, description="one business date a file; loaded day by day")
-    contract: Contract
+    contract: Contract = Field(
+        description="columns the feed does not declare: evolve takes them (sql) or leaves them out (files), "
+        "quarantine leaves them out, freeze refuses"
+    )
+    on_refused: Literal["block", "warn"] = Field(
+        default="block",
+        description="block: what is behind waits until a refused file is mended; warn: it goes on",
+    )
     file: FileConfig | None = None
     sql: SqlFeedConfig | None = None
     http: HttpFeedConfig | None = None
@@ -208,6 +215,8 @@ class FeedConfig(_Model):
         if self.format == "delimited":
             (name, table) = next(iter(self.tables.items()))
             settings |= {"table": name, "columns": _types(table)}
+            # Columns the feed does not declare are left out, unless the contract freezes what may come.
+            settings.setdefault("allow_extra_columns", self.contract != "freeze")
         elif self.format == "jsonl":
             settings["tables"] = {
                 name: {"columns": _types(table)} | ({"values": table.records} if table.records else {})
