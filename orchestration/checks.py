@@ -4,8 +4,6 @@ Belongs here: asset checks that compare one layer with another. Does not belong 
 (dbt_project/), of one file (the feed's own checks) or of one score (its gate).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

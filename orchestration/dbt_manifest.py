@@ -20,6 +20,8 @@ from dagster_dbt import DbtProject
 from connectors.errors import GridCRMError
 from orchestration.settings import Settings
 
+# The one of this environment, whether or not somebody activated it.
+DBT = str(Path(sys.executable).with_name("dbt"))
 SOURCES = ("models", "macros", "tests", "seeds", "snapshots")
 
 
@@ -62,10 +64,8 @@ def _parse_once(folder: Path, manifest: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_stale(folder, manifest):
             return
-        command = [Path(sys.executable).with_name("dbt"), "--quiet", "parse", "--profiles-dir", folder]
-        done = subprocess.run(
-            [*map(str, command), "--project-dir", str(folder)], capture_output=True, text=True, check=False
-        )
+        command = [DBT, "--quiet", "parse", "--profiles-dir", str(folder), "--project-dir", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-12:])
             raise ManifestError(f"dbt cannot parse {folder.name}: mend the file it names\n{last}")

@@ -17,7 +17,7 @@ from orchestration.assets.scores.scores import build_score_assets
 from orchestration.assets.warehouse.dbt import build_dbt_assets
 from orchestration.assets.warehouse.identity import resolve_identities
 from orchestration.checks import build_checks
-from orchestration.dbt_manifest import prepared_project
+from orchestration.dbt_manifest import DBT, prepared_project
 from orchestration.gateway import Gateway
 from orchestration.jobs import build_jobs
 from orchestration.partitions import business_dates
@@ -49,7 +49,9 @@ def build_defs(settings: Settings) -> dg.Definitions:
         sensors=build_sensors(settings, feeds.values(), jobs),
         resources={
             "gateway": Gateway.of(settings),
-            "dbt": DbtCliResource(project_dir=project, profiles_dir=str(settings.dbt_project)),
+            "dbt": DbtCliResource(
+                project_dir=project, profiles_dir=str(settings.dbt_project), dbt_executable=DBT
+            ),
         },
     )
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from connectors.errors import GridCRMError
+from orchestration.dbt_manifest import DBT
 from orchestration.settings import Settings
 
 
@@ -29,7 +29,7 @@ def generate_docs(settings: Settings) -> Path:
     """
     folder = settings.dbt_project
     target = settings.paths.root / "dbt_target"
-    command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "docs", "generate", "--static"]
+    command = [DBT, "--quiet", "docs", "generate", "--static"]
     command += ["--project-dir", str(folder), "--profiles-dir", str(folder), "--target-path", str(target)]
     env = dict(os.environ) | {"GRIDCRM_DATA": str(settings.paths.root)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)

@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+# What define_asset_job returns; dagster exports no name for it.
+AssetJob = UnresolvedAssetJobDefinition
 
 # What destinations tell us back. It comes in after a push, so it is no part of the run that pushes.
 OUTCOME_SOURCES = ("dialer", "print", "campaign")
@@ -20,7 +24,7 @@ def source(name: str) -> dg.AssetSelection:
     return dg.AssetSelection.key_prefixes(["raw", name])
 
 
-def build_jobs(sources: Iterable[str]) -> list[dg.UnresolvedAssetJobDefinition]:
+def build_jobs(sources: Iterable[str]) -> list[AssetJob]:
     """``full``, ``warehouse``, ``scores``, ``push``, ``outcomes`` and one job a source system."""
     everything = dg.AssetSelection.all()
     groups = {g: dg.AssetSelection.groups(g) for g in ("staging", "unified", "scores", "push")}

@@ -5,8 +5,6 @@ scores, anything that takes longer to load than the event may wait; this module 
 test holds that.
 """
 
-from __future__ import annotations
-
 import dagster as dg
 import pyarrow as pa
 
@@ -16,6 +14,7 @@ from connectors.transport.sql import SqlTransport
 from orchestration.alerts import LEDGER, account_alerts, last_change
 from orchestration.assets.push.pushes import build_push_asset
 from orchestration.gateway import Gateway
+from orchestration.jobs import AssetJob
 from orchestration.settings import Settings
 
 WATCH_SECONDS = 5
@@ -44,7 +43,7 @@ def _alert_rows(push: PushConfig, gateway: Gateway) -> pa.Table:
         return account_alerts(ledger.engine, gateway.today())
 
 
-def _ledger_changed(settings: Settings, job: dg.UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def _ledger_changed(settings: Settings, job: AssetJob) -> dg.SensorDefinition:
     @dg.sensor(
         name="ledger_events",
         job=job,

@@ -6,15 +6,13 @@ Belongs here: cron lines and the partition each tick asks for. Does not belong h
 https://docs.dagster.io/guides/automate/schedules
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from datetime import timedelta
 
 import dagster as dg
 
 from connectors.ingest import FeedConfig
-from orchestration.jobs import OUTCOME_SOURCES
+from orchestration.jobs import OUTCOME_SOURCES, AssetJob
 from orchestration.settings import Settings
 
 # The mainframe's extract is complete by 04:30 on all but a few nights; agents log in at 08:00.
@@ -23,7 +21,7 @@ OUTCOMES_AT = "15 * * * *"
 
 
 def build_schedules(
-    settings: Settings, feeds: Iterable[FeedConfig], jobs: dict[str, dg.UnresolvedAssetJobDefinition]
+    settings: Settings, feeds: Iterable[FeedConfig], jobs: dict[str, AssetJob]
 ) -> list[dg.ScheduleDefinition]:
     """The daily run for yesterday's business date, the hourly outcomes, and each SQL feed's own cron.
 
@@ -62,9 +60,7 @@ def build_schedules(
     return schedules
 
 
-def _daily(
-    job: dg.UnresolvedAssetJobDefinition, zone: str, status: dg.DefaultScheduleStatus
-) -> dg.ScheduleDefinition:
+def _daily(job: AssetJob, zone: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
     @dg.schedule(
         name="daily",
         job=job,

@@ -6,8 +6,6 @@ takes a file once whatever a sensor asks for, so that a sensor may safely ask tw
 https://docs.dagster.io/guides/automate/sensors
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from datetime import date
@@ -17,6 +15,7 @@ import dagster as dg
 from connectors.errors import GridCRMError
 from connectors.ingest import FeedConfig, PendingFile
 from orchestration.gateway import Gateway
+from orchestration.jobs import AssetJob
 from orchestration.partitions import range_tags
 from orchestration.settings import Settings
 
@@ -25,7 +24,7 @@ ROW_SECONDS = 30
 
 
 def build_sensors(
-    settings: Settings, feeds: Iterable[FeedConfig], jobs: dict[str, dg.UnresolvedAssetJobDefinition]
+    settings: Settings, feeds: Iterable[FeedConfig], jobs: dict[str, AssetJob]
 ) -> list[dg.SensorDefinition]:
     """One sensor a feed. They only read, so they start with the instance, except on a developer's machine,
     where the systems they look at are mostly not there."""
@@ -37,9 +36,7 @@ def build_sensors(
     return [_sensor(feed, jobs[f"ingest_{feed.source}_job"], status) for feed in feeds]
 
 
-def _sensor(
-    feed: FeedConfig, job: dg.UnresolvedAssetJobDefinition, status: dg.DefaultSensorStatus
-) -> dg.SensorDefinition:
+def _sensor(feed: FeedConfig, job: AssetJob, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
     is_file = feed.kind == "file"
 
     @dg.sensor(

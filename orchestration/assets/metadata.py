@@ -36,6 +36,11 @@ def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
+def owner(name: str) -> str:
+    """An owner as Dagster takes it: an e-mail address, or ``team:name`` for everything else."""
+    return name if "@" in name or name.startswith("team:") else f"team:{name}"
+
+
 def picture(png: bytes, title: str) -> dg.MetadataValue:
     """A PNG that the UI shows inside its metadata table."""
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})")

@@ -4,8 +4,6 @@ Belongs here: the plan and the receipts as metadata, guards as checks. Does not 
 dbt model in push/), how it is compared and sent (connectors/activation), or why (scores).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

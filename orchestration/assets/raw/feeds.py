@@ -4,14 +4,12 @@ Belongs here: specs, metadata and checks of raw tables. Does not belong here: fe
 (connectors/ingest), or what one certain source needs (its YAML).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from connectors.ingest import FeedConfig, FeedReport, FileOutcome
-from orchestration.assets.metadata import markdown_table, table_schema
+from orchestration.assets.metadata import markdown_table, owner, table_schema
 from orchestration.failures import RETRIES, one_clear_line
 from orchestration.gateway import Gateway
 from orchestration.partitions import window
@@ -39,7 +37,7 @@ def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> 
             asset_key(feed.source, name),
             description=table.description,
             group_name="raw",
-            owners=[f"team:{feed.owner}"],
+            owners=[owner(feed.owner)],
             kinds=kinds,
             tags={"source": feed.source},
             partitions_def=partitions_def,
@@ -59,7 +57,7 @@ def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> 
                           "superseded or quarantined."),
         dg.AssetCheckSpec(TOTALS, asset=checked, blocking=True, description="Every control total that a "
                           "file declares equals what was found in it."),
-        dg.AssetCheckSpec(TAKEN, asset=checked, blocking=feed.on_refused == "block", description="No file "
+        dg.AssetCheckSpec(TAKEN, asset=checked, blocking=False, description="No file "
                           "of this run was refused. A refused file stays in landing, nothing of it loaded."),
     ]  # fmt: skip
 

@@ -4,8 +4,6 @@ Belongs here: copying the ledgers into raw. Does not belong here: keeping them (
 connectors/activation).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import dagster as dg

@@ -4,8 +4,6 @@ Belongs here: reading inputs, writing outputs, the gate as a check. Does not bel
 (orchestration/scoring).
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from datetime import date

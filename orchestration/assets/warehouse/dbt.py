@@ -9,8 +9,6 @@ process at a time. After each build the models that others read are published as
 pool, so that no reader ever opens the warehouse.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_assets
 
 from orchestration.as_of import as_of_date
+from orchestration.assets.metadata import owner
 from orchestration.gateway import Gateway
 from orchestration.partitions import window
 from orchestration.publishing import publish
@@ -72,8 +71,7 @@ class LayerTranslator(DagsterDbtTranslator):
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         """The model's ``meta.owner``, or the team of its layer."""
-        owner = (dbt_resource_props.get("meta") or {}).get("owner")
-        return [owner or "team:data-platform"]
+        return [owner((dbt_resource_props.get("meta") or {}).get("owner") or "data-platform")]
 
     def get_partitions_def(self, dbt_resource_props: Mapping[str, Any]) -> dg.PartitionsDefinition | None:
         """Business dates for what is tagged ``daily``, nothing else."""

@@ -4,8 +4,6 @@ Belongs here: reading the identity records, keeping the ledger, writing the cros
 Does not belong here: matching (orchestration/identity).
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
