@@ -35,7 +35,7 @@ RATES_USD: dict[int, tuple[tuple[str, int, int, float], ...]] = {
 """Periods of each tariff: name, from hour, to hour (local, may wrap), USD a kWh before the price rise."""
 
 # Chance (as log-odds) that an average bill is more than 30 days late, and of being late at all, by payment type.
-_LOGIT_30 = np.array([-5.6, -3.5, -1.75, -0.15, -2.5])
+_LOGIT_30 = np.array([-5.6, -3.5, -1.75, -0.15, -1.9])
 _P_LATE = np.array([0.05, 0.4, 0.5, 0.42, 0.1])
 _P_NEVER = np.array([0.02, 0.05, 0.1, 0.3, 0.05])
 _P_RETURNED = np.array([0.002, 0.004, 0.04, 0.08, 0.003])
@@ -208,7 +208,7 @@ def make_bills(
     paid_on = np.where(is_30 & (draw.random(shape) < _P_NEVER[kind]), FAR_DAY, paid_on)
 
     # A disputer who withholds the money says why; a few others complain and pay.
-    argues = (is_30 & (kind == DISPUTER)) | (draw.random(shape) < 0.003)
+    argues = (is_30 & (kind == DISPUTER)) | (draw.random(shape) < 0.004)
     disputed_on = np.where(argues, due - draw.integers(0, 12, shape), FAR_DAY)
     closes = np.where(is_30 & (kind == DISPUTER), np.minimum(paid_on, due + 120) - 2, disputed_on + 14)
     is_upheld = argues & is_30 & (draw.random(shape) < 0.25)

@@ -132,7 +132,10 @@ def _customers(block: Block, nights: Nights) -> None:
     serial = persons.number[who]
     misspelt = take(typo_table(SURNAMES), persons.surname[who] * TYPO_VARIANTS + serial % TYPO_VARIANTS)
     surname = pc.if_else(pa.array(serial % 59 == 0), misspelt, take(SURNAMES, persons.surname[who]))
-    title = pa.array(np.select([serial % 3 == 0, serial % 5 < 3], ["MR", "MS"], ""))
+    # The names alternate between his and hers, but for the last dozen.
+    given = persons.given[who]
+    says = (serial % 3 > 0) & (given < len(GIVEN) - 12)
+    title = pa.array(np.select([says & (given % 2 == 0), says], ["MR", "MS"], ""))
     has_mail = (learnt[row] <= known) | (learnt[row] <= customers.since[row])
     first = np.where(persons.mobile[who] >= 0, persons.mobile[who], persons.home_phone[who])
     second = np.where(persons.mobile[who] >= 0, persons.home_phone[who], -1)
