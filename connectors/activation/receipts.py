@@ -63,7 +63,7 @@ def export_receipts(engine: sa.Engine, folder: Path) -> int:
     """
     day = sa.func.substr(tables.receipt.c.recorded_at, 1, 10)
     with engine.connect() as connection:
-        days = connection.execute(sa.select(day, sa.func.count()).group_by(day).order_by(day)).tuples().all()
+        days = connection.execute(sa.select(day, sa.func.count()).group_by(day).order_by(day)).all()
     written = 0
     for text, count in [(_EMPTY_DAY, 0), *days]:
         name = "_empty.parquet" if text == _EMPTY_DAY else "receipts.parquet"

@@ -258,6 +258,8 @@ def _configure_sqlite(connection: object, _: object) -> None:
     cursor.execute("pragma journal_mode = wal")
     # A commit must survive a power cut, not only a killed process.
     cursor.execute("pragma synchronous = full")
+    # What was deleted (an emptied outbox, an erased customer) is overwritten, not left in free pages.
+    cursor.execute("pragma secure_delete = on")
     cursor.close()
 
 

@@ -7,6 +7,7 @@ belong here: how payloads are made (``connectors.activation.rows``).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import duckdb
 import pyarrow as pa
@@ -22,11 +23,16 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect(config={"threads": 2})
+    database.execute("set enable_progress_bar = false")
+    return database
+
+
 def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that leaves a core to others."""
-    connection = duckdb.connect(config={"threads": 2})
-    connection.execute("set enable_progress_bar = false")
-    return connection
+    """A session of the one in-memory DuckDB; what is registered or made temporary in it ends with it."""
+    return _database().cursor()
 
 
 def text_columns(payloads: pa.Table, names: Iterable[str]) -> pa.Table:

@@ -61,7 +61,7 @@ class PostgresWriter:
 
     def _read_types(self, names: list[str], where: str) -> dict[str, str]:
         found: dict[str, str] = dict(
-            self._connection.execute(sa.text(_TYPES), {"name": self._table}).tuples().all()
+            self._connection.execute(sa.text(_TYPES), {"name": self._table}).all()
         )
         if not found:
             raise DestinationRefusedError(f"{where} does not exist; create it, or correct destination.table")
