@@ -20,7 +20,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -196,18 +195,6 @@ class FeedConfig(_Model):
                 raise ValueError(f"a feed of kind {self.kind} {verb} section '{kind}'")
         return self
 
-    @field_validator("tables")
-    @classmethod
-    def _columns_exist(cls, tables: dict[str, TableConfig], info: ValidationInfo) -> dict[str, TableConfig]:
-        kind = info.data.get("kind")
-        for name, table in tables.items():
-            if kind == "sql" and not (table.key and table.cursor):
-                raise ValueError(f"table {name}: a table of a sql feed needs key and cursor")
-            for column in [*table.key, *([table.cursor] if table.cursor else [])]:
-                if column not in table.columns:
-                    raise ValueError(f"table {name}: '{column}' is no column{nearest(column, table.columns)}")
-        return tables
-
     @property
     def decode_settings(self) -> dict[str, Any]:
         """The settings of the decoder, with the feed's columns where the format needs to be told them."""
@@ -262,6 +249,7 @@ def load_feed(path: Path) -> FeedConfig:
             if not needs_types and config.type is not None:
                 place = ("tables", name, "columns", column, "type")
                 raise file.error(place, f"format {feed.format} brings its own types", FeedError)
+    _check_keys(feed, file)
     try:
         decoded = feed.schemas()
     except GridCRMError as error:
@@ -281,6 +269,19 @@ def load_feed(path: Path) -> FeedConfig:
         if name not in feed.tables:
             raise file.error(("tables",), f"table '{name}' is decoded but not described here", FeedError)
     return feed
+
+
+def _check_keys(feed: FeedConfig, file: YamlFile) -> None:
+    for name, table in feed.tables.items():
+        for key in ("key", "cursor"):
+            if feed.kind == "sql" and not getattr(table, key):
+                raise file.error(("tables", name), f"a table of a sql feed needs '{key}'", FeedError)
+        columns = [("key", column) for column in table.key]
+        columns += [("cursor", table.cursor)] if table.cursor else []
+        for key, column in columns:
+            if column not in table.columns:
+                hint = nearest(column, table.columns)
+                raise file.error(("tables", name, key), f"'{column}' is no column{hint}", FeedError)
 
 
 def _with_paths(file: YamlFile) -> Mapping[str, Any]:

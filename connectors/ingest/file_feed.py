@@ -61,7 +61,7 @@ class FileFeedRun:
         for row in self.ledger.rows(self.feed.source, states=["landed"]):
             # Landed by a run that was killed before it published.
             report.files.append(self.decode_landed(row))
-        listing = sftp.list(self._file.directory, self._file.names.matches)
+        listing = sftp.list(self._file.directory, self._is_wanted)
         for refusal in listing.refused:
             report.files.append(FileOutcome(refusal.split(" in ")[0], "", "refused", message=refusal))
         known = self.ledger.sightings(self.feed.source)
@@ -80,7 +80,7 @@ class FileFeedRun:
 
     def pending(self, sftp: SftpTransport) -> list[PendingFile]:
         """Files the listing shows and the ledger has not; completeness by marker is respected."""
-        listing = sftp.list(self._file.directory, self._file.names.matches)
+        listing = sftp.list(self._file.directory, self._is_wanted)
         known = self.ledger.sightings(self.feed.source)
         complete = self._file.complete
         return [
@@ -167,7 +167,7 @@ class FileFeedRun:
         if not fresh:
             return files
         time.sleep(config.stable_seconds)
-        later = set(sftp.list(config.directory, config.names.matches).files)
+        later = set(sftp.list(config.directory, self._is_wanted).files)
         growing = {item for item in fresh if item not in later}
         report.waiting.extend(f"{item.name}: its size still changes" for item in growing)
         return [item for item in files if item not in growing]
@@ -234,6 +234,11 @@ class FileFeedRun:
         if row is None:
             raise GridCRMError(f"feed {self.feed.source}: the ledger lost the row of content {sha256[:16]}")
         return row
+
+    def _is_wanted(self, name: str) -> bool:
+        marker = self._file.complete
+        is_marker = isinstance(marker, DoneMarker) and name.endswith(marker.done_marker)
+        return self._file.names.matches(name) and not is_marker
 
     def _date(self, remote: RemoteFile) -> date | None:
         return self._file.names.business_date(remote.name)
