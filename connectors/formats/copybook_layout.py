@@ -118,13 +118,21 @@ class _Maker:
                 here, original = starts[child.redefines], child.redefines
             starts[child.name] = here
             family = chosen.get(id(child))
-            alternative = is_alternative or (child.redefines is not None and family is None)
-            found, size = self._entry(child, here, path, alternative, is_inside_table)
             if family is None or family is child:
+                alternative = is_alternative or (child.redefines is not None and family is None)
+                found, size = self._entry(child, here, path, alternative, is_inside_table)
                 leaves += found
+            else:
+                # Another record type's branch: it only takes room, and its counters are not of this record.
+                _, size = self._aside()._entry(child, here, path, False, is_inside_table)
             at = max(at, here + size)
             ends[original] = at
         return leaves, at - start
+
+    def _aside(self) -> _Maker:
+        other = _Maker(None, {})
+        other.seen = dict(self.seen)
+        return other
 
     def _chosen(self, group: Field) -> dict[int, Field]:
         """For every child that shares its bytes with the branch (or what holds it): the one to keep."""

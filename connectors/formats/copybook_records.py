@@ -6,6 +6,7 @@ what is in a record. EBCDIC is never split on newlines: 0x15 and 0x25 are ordina
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -17,7 +18,7 @@ from connectors.formats.base import RefusedFile, read_exactly
 
 BLOCK_BYTES = 4 * 1024 * 1024
 RDW_BYTES = 4
-# Below this run of equal lengths a comparison in numpy costs more than it saves.
+# Before this many records of equal length a comparison in numpy costs more than it saves.
 _RUN_PROBE = 32
 
 Offsets = npt.NDArray[np.int64]
@@ -103,7 +104,8 @@ def _expected(carry: bytes, framing: Framing, record_length: int) -> str:
         return str(record_length)
     if len(carry) < RDW_BYTES:
         return f"a record descriptor word ({RDW_BYTES})"
-    return str(RDW_BYTES + _body_length(carry, 0, framing))
+    first, second = struct.unpack_from(">HH" if framing.rdw_big_endian else "<HH", carry)
+    return str(RDW_BYTES + _body_length(first, second, framing))
 
 
 def _body(stream: BinaryIO, footer: int, name: str) -> Iterator[bytes]:
@@ -119,31 +121,25 @@ def _body(stream: BinaryIO, footer: int, name: str) -> Iterator[bytes]:
         raise RefusedFile(f"{name}: shorter than its file footer of {footer} bytes")
 
 
-def _body_length(data: bytes, at: int, framing: Framing) -> int:
-    """Length of the record behind the RDW at ``at``; not positive where the RDW is impossible."""
-    first, second = data[at : at + 2], data[at + 2 : at + 4]
-    if framing.rdw_big_endian:
-        if any(second):
-            return 0
-        length = int.from_bytes(first, "big")
-    else:
+def _body_length(first: int, second: int, framing: Framing) -> int:
+    """Length of a record by the two halves of its RDW; not positive where the RDW is impossible."""
+    if second:
         # Little-endian sites write the length into the first or, seen as one 32-bit word, the last two bytes.
-        if any(first) and any(second):
+        if first or framing.rdw_big_endian:
             return 0
-        length = int.from_bytes(second if any(second) else first, "little")
-    return length + framing.rdw_adjustment - (RDW_BYTES if framing.rdw_inclusive else 0)
+        first = second
+    return first + framing.rdw_adjustment - (RDW_BYTES if framing.rdw_inclusive else 0)
 
 
 def _walk_rdw(data: bytes, framing: Framing, position: int, name: str) -> tuple[Offsets, Offsets, int]:
-    """Follow the chain of RDWs; runs of records of one length are taken in one comparison."""
+    """Follow the chain of RDWs; long runs of records of one length are taken in one comparison."""
+    halves = struct.Struct(">HH" if framing.rdw_big_endian else "<HH").unpack_from
     view = np.frombuffer(data, dtype=np.uint8)
-    starts: list[Offsets] = []
-    lengths: list[Offsets] = []
-    single_starts: list[int] = []
-    single_lengths: list[int] = []
-    end, at, before = len(data), 0, -1
+    starts: list[int] = []
+    end, at, before, equal = len(data), 0, -1, 0
     while at + RDW_BYTES <= end:
-        length = _body_length(data, at, framing)
+        first, second = halves(data, at)
+        length = _body_length(first, second, framing)
         if length <= 0:
             raise RefusedFile(
                 f"{name}: impossible record descriptor word {data[at : at + 4].hex()} at byte offset "
@@ -152,24 +148,20 @@ def _walk_rdw(data: bytes, framing: Framing, position: int, name: str) -> tuple[
         stride = RDW_BYTES + length
         if at + stride > end:
             break
-        run = 1
-        if length == before:
-            run = _run_of_equal(view, at, stride, (end - at) // stride)
-        if run > 1:
-            starts += [
-                np.array(single_starts, dtype=np.int64),
-                at + RDW_BYTES + stride * np.arange(run, dtype=np.int64),
-            ]
-            lengths += [np.array(single_lengths, dtype=np.int64), np.full(run, length, dtype=np.int64)]
-            single_starts, single_lengths = [], []
-        else:
-            single_starts.append(at + RDW_BYTES)
-            single_lengths.append(length)
+        equal = equal + 1 if length == before else 0
         before = length
-        at += stride * run
-    starts.append(np.array(single_starts, dtype=np.int64))
-    lengths.append(np.array(single_lengths, dtype=np.int64))
-    return np.concatenate(starts), np.concatenate(lengths), at
+        if equal < _RUN_PROBE:
+            starts.append(at + RDW_BYTES)
+            at += stride
+        else:
+            run = _run_of_equal(view, at, stride, (end - at) // stride)
+            starts.extend(range(at + RDW_BYTES, at + RDW_BYTES + stride * run, stride))
+            at += stride * run
+            equal = 0
+    found = np.array(starts, dtype=np.int64)
+    # Records lie back to back, so each ends where the RDW of the next one begins.
+    lengths = np.diff(found, append=at + RDW_BYTES) - RDW_BYTES
+    return found, lengths, at
 
 
 def _run_of_equal(view: npt.NDArray[np.uint8], at: int, stride: int, most: int) -> int:

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from connectors.formats.base import ControlTotal, RefusedFile
+from connectors.formats.columns import BoolMask
 from connectors.formats.text_lines import Bytes, Ints, Lines, find_lines
 
 KNOWN = (100, 200, 250, 300, 400, 500, 550, 900)
+_SCAN = 1 << 24
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # How a record of each kind goes on after its indicator; a wrapped line of values may begin likewise.
 _HEADS = {
@@ -50,8 +52,10 @@ def read_source(data: bytes) -> Source:
     lines = find_lines(view, len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0)
     kind = _indicators(view, lines)
     source = Source(view, lines, kind, lines.start)
-    suspects = _not_heads(source)
-    return _unwrap(data, source, suspects) if len(suspects) else source
+    # The first line of a wrapped record ends among its values, before its quality: it holds no letter.
+    if not _has_letter(view, lines, np.flatnonzero(kind == 300)).all():
+        return _unwrap(data, source, _not_heads(source))
+    return source
 
 
 def check_envelope(source: Source, name: str) -> list[ControlTotal]:
@@ -94,6 +98,15 @@ def _indicators(data: Bytes, lines: Lines) -> npt.NDArray[np.int64]:
     length = lines.end - lines.start
     ends = (length == 3) | ((length > 3) & (data[np.minimum(lines.start + 3, last)] == ord(",")))
     return np.where(np.isin(value, KNOWN) & ends, value, 0)
+
+
+def _has_letter(data: Bytes, lines: Lines, rows: Ints) -> BoolMask:
+    letters = np.concatenate(
+        [np.flatnonzero(data[i : i + _SCAN] >= ord("A")) + i for i in range(0, len(data), _SCAN)]
+        or [np.zeros(0, dtype=np.int64)]
+    )
+    before, behind = (np.searchsorted(letters, edge[rows]) for edge in (lines.start, lines.end))
+    return np.asarray(behind > before)
 
 
 def _not_heads(source: Source) -> Ints:

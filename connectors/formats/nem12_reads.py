@@ -176,7 +176,7 @@ class IntervalReads:
         starts, ends = (commas[:, :-1] + 1).reshape(-1), commas[:, 1:].reshape(-1)
         data = self.source.data
         stretch = data[int(starts[0]) : int(ends[-1])]
-        if (stretch <= ord(" ")).any():
+        if ((stretch == ord(" ")) | (stretch == ord("\t"))).any():
             starts, ends = trim(data, starts, ends)
         values, bad = parse_scaled(data, starts, ends, SCALE + batch.exponent)
         values, bad = values.reshape(shape), (bad | (values < 0)).reshape(shape)
@@ -190,7 +190,7 @@ class IntervalReads:
             wrong = np.flatnonzero(bad.any(axis=1))
             self.days.rules.fail(batch.days[wrong], "bad_value")
             self.wrong_value[batch.days[wrong]] = bad[wrong].argmax(axis=1) + 1
-        good: BoolMask = ~bad.any(axis=1)
+        good = np.asarray(~bad.any(axis=1))
         return values, empty, good
 
     def _rows(self, batch: _Batch, values: Ints, empty: BoolMask, good: BoolMask) -> pa.RecordBatch:

@@ -72,13 +72,14 @@ def decode_file(
     quarantine ``rejects.parquet``. Raises :class:`RefusedFile` and writes nothing when the file is refused,
     :class:`~connectors.formats.SettingsError` for wrong settings.
     """
-    schema(format, settings)
+    tables = schema(format, settings)
     try:
         sha256 = _sha256(path)
     except OSError as error:
         raise RefusedFile(f"{path.name}: cannot be read: {error.strerror}") from None
     total = DecodeResult()
     with _ParquetSink(out_dir) as sink:
+        sink.tables = list(tables)
         for name, stream in open_payloads(path):
             sink.payload = name
             _add(total, decode(stream, format, settings, sink, name=name))
@@ -132,6 +133,7 @@ class _ParquetSink:
 
     def __init__(self, out_dir: Path | None) -> None:
         self.payload = ""
+        self.tables: list[str] = []
         self._out = out_dir
         self._staging: Path | None = None
         self._writers: dict[str, pq.ParquetWriter] = {}
@@ -169,10 +171,12 @@ class _ParquetSink:
             self._flush_rejects()
 
     def publish(self) -> None:
-        """Move the finished files into the target folder, over those of an earlier run."""
+        """Move the finished files into the target folder, in place of those of an earlier run."""
         self._flush_rejects()
         self._close()
         if self._staging is not None and self._out is not None:
+            for table in [*self.tables, REJECTS]:
+                (self._out / f"{_FILE_NAMES.get(table, table)}.parquet").unlink(missing_ok=True)
             for file in self._staging.iterdir():
                 file.replace(self._out / file.name)
 

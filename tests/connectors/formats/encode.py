@@ -1,0 +1,61 @@
+"""Writers of the formats under test, value by value, independent of the decoders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+
+def packed(value: int | Decimal, digits: int, scale: int = 0, *, signed: bool = True) -> bytes:
+    """COMP-3."""
+    unscaled = int(Decimal(value).scaleb(scale))
+    sign = ("d" if unscaled < 0 else "c") if signed else "f"
+    text = str(abs(unscaled)).rjust(digits, "0") + sign
+    return bytes.fromhex(text if len(text) % 2 == 0 else "0" + text)
+
+
+def zoned(value: int | Decimal, digits: int, scale: int = 0, *, signed: bool = False) -> bytes:
+    """DISPLAY in EBCDIC, the sign over the last digit."""
+    unscaled = int(Decimal(value).scaleb(scale))
+    data = bytearray(0xF0 | int(c) for c in str(abs(unscaled)).rjust(digits, "0"))
+    if signed:
+        data[-1] = (0xD0 if unscaled < 0 else 0xC0) | (data[-1] & 0x0F)
+    return bytes(data)
+
+
+def binary(value: int | Decimal, size: int, scale: int = 0, *, signed: bool = False) -> bytes:
+    """COMP, big-endian."""
+    return int(Decimal(value).scaleb(scale)).to_bytes(size, "big", signed=signed)
+
+
+def text(value: str, width: int, code_page: str = "cp037") -> bytes:
+    """PIC X."""
+    return value.ljust(width).encode(code_page)
+
+
+def rdw(record: bytes, *, inclusive: bool = True, big_endian: bool = True) -> bytes:
+    """A record behind its descriptor word."""
+    length = len(record) + (4 if inclusive else 0)
+    return length.to_bytes(2, "big" if big_endian else "little") + b"\x00\x00" + record
+
+
+def nem12(
+    days: Iterable[str], *, nmi: str = "6100000123", minutes: int = 30, unit: str = "KWH", suffix: str = "E1"
+) -> str:
+    """A NEM12 file of one channel around the given 300 and other records."""
+    head = ["100,NEM12,202608190000,RIVERB,GRIDCRM", f"200,{nmi},E1B1,1,{suffix},N1,M100,{unit},{minutes},"]
+    return "\r\n".join([*head, *days, "900"]) + "\r\n"
+
+
+def day(
+    date: str = "20260818",
+    values: Sequence[object] | None = None,
+    *,
+    quality: str = "A",
+    updated: str = "20260819010101",
+    reason: str = "",
+    text: str = "",
+) -> str:
+    """A 300 record; 48 values of 0.125 unless given."""
+    numbers = ["0.125"] * 48 if values is None else [str(value) for value in values]
+    return ",".join(["300", date, *numbers, quality, reason, text, updated, ""])
