@@ -261,6 +261,9 @@ def campaign_app(store: CampaignStore, token: str, limit: RateLimit) -> Starlett
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok", "system": request.app.title})
 
+    async def not_found(request: Request) -> Response:
+        return _problem(404, f"nothing at {request.url.path}")
+
     members = "/api/v1/audiences/{audience_id}/members"
     app = Starlette(
         routes=[
@@ -269,6 +272,7 @@ def campaign_app(store: CampaignStore, token: str, limit: RateLimit) -> Starlett
             Route(members, guarded(get_members), methods=["GET"]),
             Route(members + "/{member_key:path}", guarded(delete_member), methods=["DELETE"]),
             Route("/api/v1/events", guarded(get_events)),
+            Route("/{anything:path}", guarded(not_found)),  # a stranger does not learn what there is
         ]
     )
     app.title = "campaign"  # type: ignore[attr-defined]

@@ -30,6 +30,10 @@ from demo.systems.errors import SystemsError
 
 DATABASES = ("collections", "crm")
 _PR_SET_PDEATHSIG = 1
+# The server's own working directory is its data. Named so, it needs no right to pass the folders above: a
+# data root below a closed home or a test's folder works for the account, and no folder has to be opened to
+# others.
+_HERE = "/proc/self/cwd"
 # Simulated data can be made again, so durability across a power cut is given up for a fast start.
 _SETTINGS = {
     "listen_addresses": HOST,
@@ -43,6 +47,7 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "password_encryption": "scram-sha-256",
     "jit": "off",
+    "max_parallel_workers_per_gather": "0",  # no shared memory to speak of: containers give little
 }
 
 
@@ -64,24 +69,32 @@ class PostgresServer:
         self._data = places.postgres
         self._password = password
         self._bin = binaries()
+        self._named = _HERE if Path(_HERE).exists() else str(self._data)
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Make the cluster if there is none, start it, wait until it answers, make what databases lack."""
         await self._end_leftover()
+        self._open_programs()
         if not (self._data / "PG_VERSION").exists():
             await self._init()
         self._process = await self._spawn(
             self._bin / "postgres",
             "-D",
-            str(self._data),
+            self._named,
             "-p",
             str(self.port),
             *(part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")),
             output=self._places.postgres_log,
         )
         await self._wait_until_ready()
-        await asyncio.to_thread(self._create_databases)
+        try:
+            await asyncio.to_thread(self._create_databases)
+        except psycopg2.Error as error:
+            raise SystemsError(
+                f"PostgreSQL failed while its databases were made ({type(error).__name__}): "
+                f"its own words are in {self._places.postgres_log}"
+            ) from error
 
     async def stop(self) -> None:
         """Fast shutdown: open sessions are ended, then the process; it is killed if that takes 10 s."""
@@ -103,24 +116,26 @@ class PostgresServer:
     async def _init(self) -> None:
         if self._data.exists():
             shutil.rmtree(self._data)  # what an interrupted initdb left
-        self._data.mkdir(parents=True, mode=0o700)
-        self._open_to_account()
+        self._data.mkdir(mode=0o700)
+        if account := _account():
+            os.chown(self._data, account["user"], account["group"])
         password_file = self._places.root / ".initdb-password"
         write_private(password_file, self._password + "\n")
         try:
-            if account := _account():
+            if account:
                 os.chown(password_file, account["user"], account["group"])
             process = await self._spawn(
                 self._bin / "initdb",
-                f"--pgdata={self._data}",
+                f"--pgdata={self._named}",
                 f"--username={USERNAME}",
                 "--auth=scram-sha-256",
-                f"--pwfile={password_file}",
+                "--pwfile=/dev/stdin",
                 "--encoding=UTF8",
                 "--locale=C",
                 "--no-sync",
                 "--no-instructions",
                 output=self._places.postgres_log,
+                stdin=password_file,
             )
             failed = await process.wait() != 0
         finally:
@@ -131,15 +146,17 @@ class PostgresServer:
                 f"PostgreSQL's initdb failed: its own words are in {self._places.postgres_log}"
             )
 
-    async def _spawn(self, program: Path, *arguments: str, output: Path) -> asyncio.subprocess.Process:
-        with output.open("ab") as log:
+    async def _spawn(
+        self, program: Path, *arguments: str, output: Path, stdin: Path = Path(os.devnull)
+    ) -> asyncio.subprocess.Process:
+        with output.open("ab") as log, stdin.open("rb") as source:
             return await asyncio.create_subprocess_exec(
                 str(program),
                 *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=source,
                 stdout=log,
                 stderr=log,
-                cwd="/",
+                cwd=self._data,  # entered before the account is taken on
                 start_new_session=True,  # a Ctrl-C in the terminal is for us; we end PostgreSQL in order
                 preexec_fn=_die_with_parent(),
                 env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
@@ -215,20 +232,22 @@ class PostgresServer:
             f"an earlier PostgreSQL (process {pid}) on {self._data} does not end: end it and retry"
         )
 
-    def _open_to_account(self) -> None:
-        """As root: give the data directory to the account and let it pass the folders on the way.
+    def _open_programs(self) -> None:
+        """As root: let the account pass the folders on the way to data and programs, and run the programs.
 
-        Only the search bit is added, and only where it is missing: nobody can list more than before.
+        Only the search bit is added to folders, and only where it is missing: nobody can list more than
+        before. The programs' own files are opened where a strict umask closed them.
         """
-        account = _account()
-        if not account:
+        if not _account():
             return
-        os.chown(self._data, account["user"], account["group"])
-        for start in (self._data.resolve(), (self._bin / "postgres").resolve()):
-            for folder in start.parents:
-                mode = folder.stat().st_mode
-                if not mode & stat.S_IXOTH:
-                    folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+        programs = self._bin.resolve().parent
+        for folder in programs.parents:
+            _add_mode(folder, stat.S_IXOTH)
+        if not _allows(self._bin / "postgres", stat.S_IXOTH):
+            for path in (programs, *programs.rglob("*")):
+                if not path.is_symlink():
+                    runs = path.is_dir() or _allows(path, stat.S_IXUSR)
+                    _add_mode(path, stat.S_IROTH | (stat.S_IXOTH if runs else 0))
 
 
 def _account() -> dict[str, Any]:
@@ -240,6 +259,15 @@ def _account() -> dict[str, Any]:
     except KeyError:
         raise SystemsError("PostgreSQL cannot run as root, and there is no account `nobody`") from None
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def _allows(path: Path, bits: int) -> bool:
+    return path.stat().st_mode & bits == bits
+
+
+def _add_mode(path: Path, bits: int) -> None:
+    if not _allows(path, bits):
+        path.chmod(stat.S_IMODE(path.stat().st_mode) | bits)
 
 
 def _die_with_parent() -> Callable[[], None] | None:
@@ -255,7 +283,7 @@ def _is_postmaster(pid: int, data: Path) -> bool:
     import psutil  # type: ignore[import-untyped]
 
     try:
-        command = psutil.Process(pid).cmdline()
+        process = psutil.Process(pid)
+        return bool(process.name() == "postgres" and Path(process.cwd()) == data.resolve())
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
-    return bool(command) and Path(command[0]).name == "postgres" and str(data) in command

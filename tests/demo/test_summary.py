@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from connectors.activation.state import RECEIPT_SCHEMA
+from connectors.activation.receipts import RECEIPT_SCHEMA
 from connectors.ingest.ledger import LEDGER_SCHEMA
 from connectors.paths import Paths
 from demo.books import collect

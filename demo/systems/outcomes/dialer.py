@@ -18,8 +18,8 @@ COLUMNS = (
     *("disposition", "talk_seconds", "attempt_no", "is_random_slot"),
 )
 MAX_ATTEMPTS = 6
-# What a call ends in when the right person does not answer: shares among themselves.
-_OTHERWISE = {"answered_wrong": 0.07, "refused": 0.03, "voicemail": 0.45, "busy": 0.06, "no_answer": 0.39}
+# What a call ends in when the right person does not answer: the shares of the history in demo.world.dialer.
+_OTHERWISE = {"answered_wrong": 0.09, "refused": 0.04, "voicemail": 0.37, "busy": 0.07, "no_answer": 0.43}
 # People behind with their payments hang up more often on a call about them: added to ``refused`` at
 # p_late_30 = 1.
 _REFUSES_WHEN_LATE = 0.15
@@ -71,7 +71,7 @@ def play_calls(rows: pd.DataFrame, truth: CallTruth, day: date, draws: Draws) ->
     attempts["call_id"] = draws.identifiers(key, "call", "G")
     attempts["phone"] = attempts["phone_e164"]
     attempts["dialed_at"] = _local_stamps(day, minute, attempts["time_zone"])
-    attempts["agent_id"] = np.where(answered, np.char.mod("A%03d", agents + 1), "")
+    attempts["agent_id"] = np.where(answered, np.char.mod("A%03d", agents + 100), "")
     attempts["talk_seconds"] = _talk(attempts["disposition"], key, p_late, draws)
     if "is_random_slot" not in attempts:
         attempts["is_random_slot"] = "false"  # the list does not say; the sender knows it by call_key

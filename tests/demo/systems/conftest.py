@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import paramiko
 import pytest
 
 from connectors.paths import Paths
 from demo.systems import Systems
+from demo.systems.outcomes.player import XREF
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +62,54 @@ def pg_url() -> Callable[..., Any]:
         ).set(**changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def write_truth() -> Callable[..., None]:
+    """Writes a small truth, and the cross-reference that finds its people, under a data root."""
+    return _write_truth
+
+
+def _write_truth(paths: Paths, n_people: int = 400) -> None:
+    """A small truth.
+
+    Even accounts are home on weekday evenings (0.6) and nobody else is (0.05), but account 0 always. Odd
+    households moved out on 1 November and respond to the e-mail about solar (0.5).
+    """
+    paths.truth.mkdir(parents=True)
+    accounts = [f"{n:012d}" for n in range(n_people)]
+    grid = pd.MultiIndex.from_product([accounts, ["weekday", "weekend"], range(48)]).to_frame(index=False)
+    grid.columns = ["account_no", "day_type", "slot"]
+    even = grid["account_no"].astype(int) % 2 == 0
+    evening = (grid["slot"] >= 34) & (grid["slot"] < 42) & (grid["day_type"] == "weekday")
+    p = np.where(even & evening, 0.6, 0.05)
+    grid["p_right_party"] = np.where(grid["account_no"] == accounts[0], 1.0, p)
+    grid.to_parquet(paths.truth / "contact.parquet")
+    pd.DataFrame(
+        {"account_no": accounts, "p_late_30": [0.9 if n % 4 else 0.0 for n in range(n_people)]}
+    ).to_parquet(paths.truth / "nonpayment.parquet")
+    moved = [date(2026, 11, 1) if n % 2 else None for n in range(n_people)]
+    pd.DataFrame({"account_no": accounts, "moved_out_on": moved}).to_parquet(
+        paths.truth / "household.parquet"
+    )
+    people = [f"p{n}" for n in range(n_people)]
+    pd.DataFrame({"person_id": people, "record_id": [f"cis:{n:010d}" for n in range(n_people)]}).to_parquet(
+        paths.truth / "identity.parquet"
+    )
+    pd.DataFrame(
+        {
+            "person_id": people * 2,
+            "offer_id": "solar",
+            "channel": ["email"] * n_people + ["letter"] * n_people,
+            "p_response_treated": [0.5 if n % 2 else 0.0 for n in range(n_people)] + [1.0] * n_people,
+            "p_response_control": 0.01,
+        }
+    ).to_parquet(paths.truth / "response.parquet")
+    file = paths.raw / XREF
+    file.parent.mkdir(parents=True)
+    pd.DataFrame(
+        {
+            "customer_id": [f"C{n}" for n in range(n_people)],
+            "record_id": [f"cis:{n:010d}" for n in range(n_people)],
+        }
+    ).to_parquet(file)

@@ -7,7 +7,6 @@ from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,53 +15,14 @@ from demo.systems import SystemsError
 from demo.systems.campaign import CampaignStore
 from demo.systems.environment import Places
 from demo.systems.outcomes import play
-from demo.systems.outcomes.player import XREF
 
 FRIDAY = date(2026, 11, 13)  # the push; Saturday is played
 MONDAY = date(2026, 11, 16)  # the push; Tuesday is played
-N = 400
-
-
-def write_truth(paths: Paths) -> None:
-    """Even accounts are home on weekday evenings (0.6), nobody at other times (0.05); account 0 always is."""
-    paths.truth.mkdir(parents=True)
-    accounts = [f"{n:012d}" for n in range(N)]
-    grid = pd.MultiIndex.from_product([accounts, ["weekday", "weekend"], range(48)]).to_frame(index=False)
-    grid.columns = ["account_no", "day_type", "slot"]
-    even = grid["account_no"].astype(int) % 2 == 0
-    evening = (grid["slot"] >= 34) & (grid["slot"] < 42) & (grid["day_type"] == "weekday")
-    p = np.where(even & evening, 0.6, 0.05)
-    grid["p_right_party"] = np.where(grid["account_no"] == accounts[0], 1.0, p)
-    grid.to_parquet(paths.truth / "contact.parquet")
-    pd.DataFrame({"account_no": accounts, "p_late_30": [0.9 if n % 4 else 0.0 for n in range(N)]}).to_parquet(
-        paths.truth / "nonpayment.parquet"
-    )
-    moved = [date(2026, 11, 1) if n % 2 else None for n in range(N)]
-    pd.DataFrame({"account_no": accounts, "moved_out_on": moved}).to_parquet(
-        paths.truth / "household.parquet"
-    )
-    people = [f"p{n}" for n in range(N)]
-    pd.DataFrame({"person_id": people, "record_id": [f"cis:{n:010d}" for n in range(N)]}).to_parquet(
-        paths.truth / "identity.parquet"
-    )
-    pd.DataFrame(
-        {
-            "person_id": people * 2,
-            "offer_id": "solar",
-            "channel": ["email"] * N + ["letter"] * N,
-            "p_response_treated": [0.5 if n % 2 else 0.0 for n in range(N)] + [1.0] * N,
-            "p_response_control": 0.01,
-        }
-    ).to_parquet(paths.truth / "response.parquet")
-    file = paths.raw / XREF
-    file.parent.mkdir(parents=True)
-    pd.DataFrame(
-        {"customer_id": [f"C{n}" for n in range(N)], "record_id": [f"cis:{n:010d}" for n in range(N)]}
-    ).to_parquet(file)
+N = 400  # people whom write_truth knows
 
 
 @pytest.fixture
-def world(paths: Paths) -> Paths:
+def world(paths: Paths, write_truth) -> Paths:
     Places.of(paths).create()
     write_truth(paths)
     return paths
@@ -159,7 +119,7 @@ def test_people_behind_with_payments_hang_up_more_often(world):
     assert refused[late].mean() > refused[~late].mean() + 0.05
 
 
-def test_a_second_play_writes_nothing_and_another_root_plays_the_same(world, tmp_path):
+def test_a_second_play_writes_nothing_and_another_root_plays_the_same(world, tmp_path, write_truth):
     def push(paths: Paths) -> None:
         drop_list(paths, "evening", call_rows(date(2026, 11, 17)))
         drop(paths.demo / "sftp/print/incoming/b1", "b1", {"L1.pdf": b"%PDF-1", "L2.pdf": b"%PDF-2"})

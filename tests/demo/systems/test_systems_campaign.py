@@ -103,8 +103,12 @@ def test_malformed_requests_are_refused(client, headers, content, status):
 @pytest.mark.parametrize("token", ["", "Bearer wrong", "Basic x"])
 def test_a_wrong_token_is_refused_everywhere(systems, token):
     url = systems.env["GRIDCRM_CAMPAIGN_URL"]
-    for path in ("/api/v1/health", "/api/v1/events", "/api/v1/audiences/x/members"):
+    for path in ("/", "/api/v1/health", "/api/v1/events", "/api/v1/audiences/x/members"):
         assert httpx.get(url + path, headers={"Authorization": token}).status_code == 401
+
+
+def test_nothing_else_is_there(client):
+    assert client.get("/").status_code == 404
 
 
 def test_events_are_paged_by_cursor_and_each_is_kept_once(systems, client):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import create_engine, text
 
 from connectors.paths import Paths
 from demo.systems import Systems, SystemsError
@@ -114,6 +116,19 @@ def test_foreground_serves_until_sigterm(paths):
     assert "GRIDCRM_SFTP_PORT=" in shown
     assert "PASSWORD" not in shown
     assert_gone(processes, 0.5)
+
+
+def test_a_data_root_below_a_closed_folder_works_and_stays_closed(tmp_path, pg_url):
+    # As root the database runs under another account, which may not pass such a folder.
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with Systems(Paths(home / "data")) as systems:
+        engine = create_engine(pg_url(systems.env, "crm"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text("checkpoint"))
+            connection.execute(text("create database another"))
+        engine.dispose()
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
 def test_lost_credentials_are_one_clear_line(paths):

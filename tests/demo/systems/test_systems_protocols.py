@@ -101,7 +101,7 @@ def test_the_crm_has_an_inbox_whose_rows_carry_their_time(systems, pg_url):
         found = set(connection.execute(names).scalars())
         connection.execute(text("truncate crm_inbox.inbound_card"))
     engine.dispose()
-    assert found == {"customer_score", "inbound_card", "next_best_action"}
+    assert {"customer_score", "inbound_card", "next_best_action"} <= found
 
 
 def test_postgres_refuses_a_wrong_password(systems, pg_url):
