@@ -6,14 +6,14 @@
 {% macro withheld_reason(purpose, channel, customers="customers", treatment="treatment", requires=[]) -%}
     case
         when {{ customers }}.is_deceased then 'deceased'
-        when {{ purpose }} = 'collections' and {{ customers }}.is_bankrupt then 'bankruptcy'
+        when {{ purpose }} in ('collections', 'payment_help') and {{ customers }}.is_bankrupt then 'bankruptcy'
         when {{ customers }}.is_do_not_contact then 'do_not_contact'
         when {{ channel }} = 'phone' and {{ customers }}.is_do_not_call then 'do_not_call'
-        -- A letter that presses for money is not written to those who need care; a call that offers help may be made.
+        -- A letter that presses for money is not written to those who need care; help with paying may be offered.
         when {{ purpose }} = 'collections' and {{ channel }} = 'letter' and {{ customers }}.is_priority
             then 'priority_customer'
-        when {{ purpose }} = 'collections' and {{ customers }}.has_open_dispute then 'open_dispute'
-        when {{ purpose }} = 'collections' and {{ customers }}.has_active_plan then 'active_plan'
+        when {{ purpose }} in ('collections', 'payment_help') and {{ customers }}.has_open_dispute then 'open_dispute'
+        when {{ purpose }} in ('collections', 'payment_help') and {{ customers }}.has_active_plan then 'active_plan'
         when not coalesce({{ has_consent(purpose, channel, customers) }}, false)
             then 'no_consent:' || {{ purpose }} || ':' || {{ channel }}
         when {{ channel }} = 'phone' and {{ customers }}.primary_phone_e164 is null then 'no_phone'
@@ -36,8 +36,9 @@
         when {{ purpose }} = 'marketing' and {{ channel }} = 'email' then {{ customers }}.consent_marketing_email
         when {{ purpose }} = 'marketing' and {{ channel }} = 'phone' then {{ customers }}.consent_marketing_phone
         when {{ purpose }} = 'marketing' and {{ channel }} = 'letter' then {{ customers }}.consent_marketing_letter
-        when {{ purpose }} = 'collections' and {{ channel }} = 'phone' then {{ customers }}.consent_collections_phone
-        when {{ purpose }} = 'collections' and {{ channel }} = 'letter'
+        when {{ purpose }} in ('collections', 'payment_help') and {{ channel }} = 'phone'
+            then {{ customers }}.consent_collections_phone
+        when {{ purpose }} in ('collections', 'payment_help') and {{ channel }} = 'letter'
             then not {{ customers }}.has_refused_collections_letter
         when {{ purpose }} = 'service' then true
     end

@@ -43,7 +43,7 @@ final as (
             withheld_reason(
                 'treatment.purpose',
                 "'letter'",
-                requires=[("treatment.purpose = 'collections' and oldest_open_bills.bill_id is null", 'nothing_due')],
+                requires=[("treatment.purpose in ('collections', 'payment_help') and oldest_open_bills.bill_id is null", 'nothing_due')],
             )
         }} as withheld_reason
     from treatment
