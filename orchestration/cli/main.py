@@ -55,6 +55,8 @@ def options(
 
 app.command("demo")(demo.demo)
 app.command("real")(demo.real)
+app.command("ui")(demo.ui)
+app.command("docs")(demo.docs)
 app.command("decode")(decode.decode)
 app.command("doctor")(doctor.doctor)
 
