@@ -4,7 +4,17 @@ Here belongs the mathematics of a score and its evaluation. Not here: reading an
 and anything of Dagster, the connectors or the demo. One module a score; `SCORES` lists them in flow order.
 """
 
-from orchestration.scoring import customer_value, decline, non_payment
+from orchestration.scoring import (
+    at_home,
+    call_plan,
+    contact,
+    customer_value,
+    decline,
+    inbound_card,
+    non_payment,
+    segments,
+    treatment,
+)
 from orchestration.scoring.contract import (
     MODEL_EVAL_SCHEMA,
     Capacity,
@@ -19,7 +29,18 @@ from orchestration.scoring.frames import ScoringError, from_arrow
 
 #: Every score, in the order in which they can run.
 SCORES: dict[str, Score] = {
-    score.name: score for score in (non_payment.SCORE, customer_value.SCORE, decline.SCORE)
+    module.SCORE.name: module.SCORE
+    for module in (
+        non_payment,
+        customer_value,
+        decline,
+        segments,
+        at_home,
+        contact,
+        treatment,
+        call_plan,
+        inbound_card,
+    )
 }
 
 __all__ = [

@@ -96,8 +96,8 @@ class Margin:
 
     def season_ahead(self, as_of_day: float, months: int) -> Floats:
         """The season's index in each of the coming months."""
-        middle: Floats = as_of_day + (np.arange(months) + 0.5) * MONTH
-        return self.season.at(middle)
+        middle = as_of_day + (np.arange(months, dtype=np.float64) + 0.5) * MONTH
+        return self.season.at(middle.astype(np.float64))
 
 
 def margins(bills: pd.DataFrame, as_of_day: float, economics: Economics) -> Margin:

@@ -82,7 +82,10 @@ def flags(frame: pd.DataFrame, column: str) -> Bools:
 
 def texts(frame: pd.DataFrame, column: str) -> npt.NDArray[np.object_]:
     """A text column as an object array, null as the empty string."""
-    values = _column(frame, column).astype(object)
+    series = _column(frame, column)
+    if isinstance(series.dtype, pd.StringDtype):
+        return series.fillna("").to_numpy(dtype=object)
+    values = series.astype(object)
     return values.where(values.notna(), "").astype(str).to_numpy(dtype=object)
 
 

@@ -1,0 +1,338 @@
+"""Segments: several systems at once, each customer in one segment of each.
+
+Here belongs: value (quantile rules), behaviour (rules on payment, contact, channel) and load shape (a
+dictionary of half-hourly shapes, k-means). The load shape is derived from interval data: without consent to
+profiling it stays empty.
+
+Load shapes: each meter, week and weekday type gives one shape, normalised to sum 1, so that season stays
+visible in a customer's mix. The number of shapes is the largest whose assignment survives resampling
+(bootstrap ARI ≥ 0.8). New centroids are matched to those of the last run, so labels do not shuffle; the gate
+is the energy shape explained on customers that the dictionary has not seen, against one average shape, and
+that ARI.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
+
+from orchestration.scoring import pictures
+from orchestration.scoring.contract import Evaluation, Reasons, Score, ScoreContext, ScoreResult, finish
+from orchestration.scoring.evaluation import Comparison
+from orchestration.scoring.frames import (
+    Floats,
+    ScoringError,
+    align,
+    day_numbers,
+    days,
+    flags,
+    need,
+    numbers,
+    stable_unit,
+    texts,
+)
+
+SLOTS = 48
+#: Rows that a dictionary is fitted on; more does not move the centroids.
+_FIT_ROWS = 6_000
+_K_RANGE = (7, 6, 5, 4, 3)
+_STABLE = 0.8
+_WEEKS = 26
+#: Two shapes closer than this (root mean square of the shares) are the same shape in two runs.
+_SAME = 0.006
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """One row per meter, week and weekday type: its service point and its shape (sums to 1)."""
+
+    point: npt.NDArray[np.object_]
+    shape: Floats
+
+
+def shapes(slots: pd.DataFrame, points: npt.NDArray[np.object_], ctx: ScoreContext) -> Shapes:
+    """Weekly shapes of the given service points from ``fct_usage_slot``; incomplete days are left out."""
+    week = day_numbers(days(slots, "week_start_date"))
+    inside = (
+        (week + 6 <= ctx.as_of_day)
+        & (week > ctx.as_of_day - 7 * _WEEKS)
+        & np.isin(texts(slots, "service_point_id"), points)
+    )
+    part = slots[inside]
+    weekend = (texts(part, "day_type") == "weekend").astype(np.int64)
+    code, ids = pd.factorize(texts(part, "service_point_id"), sort=True)
+    weeks, week_code = np.unique(week[inside], return_inverse=True)
+    key = (code * len(weeks) + week_code) * 2 + weekend
+    kept, row = np.unique(key, return_inverse=True)
+    matrix = np.full((len(kept), SLOTS), np.nan)
+    count = numbers(part, "n_half_hours", 0.0)
+    slot = numbers(part, "slot").astype(np.int64)
+    matrix[row, slot] = np.where(count > 0, numbers(part, "sum_kwh", 0.0) / np.maximum(count, 1.0), np.nan)
+    total = matrix.sum(axis=1)
+    good = np.isfinite(total) & (total > 0.5)
+    return Shapes(
+        np.asarray(ids, dtype=object)[kept[good] // (2 * len(weeks))], matrix[good] / total[good, None]
+    )
+
+
+def _fit(x: Floats, k: int, seed: int) -> Floats:
+    return np.asarray(
+        KMeans(k, n_init=4, max_iter=100, random_state=seed).fit(x).cluster_centers_, dtype=np.float64
+    )
+
+
+def nearest(x: Floats, centroids: Floats) -> npt.NDArray[np.int64]:
+    """The closest centroid of each row."""
+    distance = (centroids**2).sum(axis=1)[None, :] - 2 * x @ centroids.T
+    return distance.argmin(axis=1).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """Centroids with their stable names, the ARI of resampled fits, and what they explain of unseen
+    customers."""
+
+    centroids: Floats
+    names: tuple[str, ...]
+    ari: float
+    explained: float
+    ari_by_k: dict[int, float]
+
+
+def _usual(code: npt.NDArray[np.int64], label: npt.NDArray[np.int64], n: int, k: int) -> Floats:
+    """Share of each label among the rows of each customer (customers × k)."""
+    mix = np.bincount(code * k + label, minlength=n * k).reshape(n, k).astype(np.float64)
+    result: Floats = mix / np.maximum(mix.sum(axis=1, keepdims=True), 1.0)
+    return result
+
+
+def build(data: Shapes, ctx: ScoreContext) -> Dictionary:
+    """The dictionary: the largest k that is stable under resampling of customers, else the most stable."""
+    rng = ctx.rng("segments.sample")
+    code, ids = pd.factorize(data.point, sort=True)
+    # Fit on one half of the customers, so that the other half is unseen.
+    first = stable_unit(ids, "segments") < 0.5
+    seen = first[code]
+    train = data.shape[seen]
+    fitted = train[rng.permutation(len(train))[:_FIT_ROWS]]
+    ari_by_k: dict[int, float] = {}
+    found: dict[int, Floats] = {}
+    for k in _K_RANGE:
+        if len(fitted) < 20 * k:
+            continue
+        found[k] = _fit(fitted, k, ctx.seed % 2**31)
+        reference = _usual(code, nearest(data.shape, found[k]), len(ids), k).argmax(axis=1)
+        scores = []
+        for b in range(3):
+            drawn = rng.integers(0, len(train), min(len(train), _FIT_ROWS))
+            other = _fit(train[drawn], k, b)
+            again = _usual(code, nearest(data.shape, other), len(ids), k).argmax(axis=1)
+            scores.append(adjusted_rand_score(reference, again))
+        ari_by_k[k] = float(np.mean(scores))
+        if ari_by_k[k] >= _STABLE:
+            break
+    if not found:
+        raise ScoringError(
+            f"segments: {len(fitted)} weekly shapes are too few for a dictionary of load shapes"
+        )
+    best = max(ari_by_k, key=lambda k: (ari_by_k[k] >= _STABLE, ari_by_k[k]))
+    centroids = found[best]
+    unseen = data.shape[~seen]
+    explained = float("nan")
+    if len(unseen):
+        error = ((unseen - centroids[nearest(unseen, centroids)]) ** 2).sum()
+        explained = float(1 - error / max(float(((unseen - train.mean(axis=0)) ** 2).sum()), 1e-12))
+    order = np.argsort(centroids @ np.arange(SLOTS))
+    centroids = centroids[order]
+    return Dictionary(
+        centroids,
+        names(centroids, ctx.previous.get("load_shape_centroids")),
+        ari_by_k[best],
+        explained,
+        ari_by_k,
+    )
+
+
+def names(centroids: Floats, previous: pd.DataFrame | None) -> tuple[str, ...]:
+    """Stable names: a centroid that continues one of the last run keeps its name (Hungarian matching).
+
+    A new centroid is named by when it peaks and how strongly, with a number where that is taken.
+    """
+    given: dict[int, str] = {}
+    taken: set[str] = set()
+    if previous is not None and len(previous):
+        old = previous.filter(regex=r"^s\d\d$").to_numpy(dtype=np.float64)
+        labels = texts(previous, "segment")
+        taken.update(labels)
+        distance = np.sqrt(((centroids[:, None, :] - old[None, :, :]) ** 2).mean(axis=2))
+        for i, j in zip(*linear_sum_assignment(distance), strict=True):
+            if distance[i, j] < _SAME:
+                given[int(i)] = str(labels[j])
+    for i, shape in enumerate(centroids):
+        if i in given:
+            continue
+        hour = int(shape.argmax()) / 2
+        part = next(
+            name
+            for limit, name in ((6, "night"), (10, "morning"), (16, "midday"), (21, "evening"), (25, "late"))
+            if hour < limit
+        )
+        name = f"{'flat' if shape.max() < 1.5 / SLOTS else 'peak'}_{part}"
+        candidate, number = name, 2
+        while candidate in taken:
+            candidate, number = f"{name}_{number}", number + 1
+        given[i] = candidate
+        taken.add(candidate)
+    return tuple(given[i] for i in range(len(centroids)))
+
+
+def behaviour(customers: pd.DataFrame) -> npt.NDArray[np.object_]:
+    """Behaviour by rules; later rules win."""
+    segment = np.full(len(customers), "steady_traditional", dtype=object)
+    digital = flags(customers, "is_paperless") & (np.isin(texts(customers, "payment_method"), ["DD", "ON"]))
+    segment[digital] = "steady_digital"
+    bills = np.maximum(numbers(customers, "bills_12m", 0.0), 1.0)
+    segment[numbers(customers, "late_bills_12m", 0.0) / bills >= 0.25] = "irregular_payer"
+    segment[numbers(customers, "n_interactions_90d", 0.0) >= 3] = "frequent_contact"
+    segment[numbers(customers, "n_complaints_90d", 0.0) >= 1] = "complaining"
+    segment[numbers(customers, "tenure_months", 99.0) < 6] = "new"
+    segment[flags(customers, "has_ended")] = "former"
+    return segment
+
+
+def value_segment(value: pd.DataFrame, ids: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    """Value by quantiles of five-year value among eligible customers: top 10 %, upper 30 %, core, low 20 %,
+    former."""
+    at = align(ids, value["subject_id"], numbers(value, "clv_60m_usd"))
+    eligible = align(ids, value["subject_id"], flags(value, "eligible").astype(np.float64), 0.0) > 0
+    segment = np.full(len(ids), "former", dtype=object)
+    if eligible.any():
+        cuts = np.quantile(at[eligible], [0.2, 0.6, 0.9])
+        labels = np.array(["low", "core", "upper", "top"], dtype=object)
+        segment[eligible] = labels[np.searchsorted(cuts, at[eligible], "right")]
+    return segment
+
+
+def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
+    """Segments every customer of ``customer_360``; ``score`` is the share of the days in the main load
+    shape."""
+    customers = need(frames, "customer_360")
+    ids, points = texts(customers, "customer_id"), texts(customers, "primary_service_point_id")
+    consent = flags(customers, "consent_profiling_interval")
+    data = shapes(need(frames, "fct_usage_slot"), points[consent & (points != "")], ctx)
+    if not len(data.shape):
+        raise ScoringError(
+            "segments: fct_usage_slot has no whole week of a consenting customer; load meter reads first"
+        )
+    dictionary = build(data, ctx)
+    k = len(dictionary.names)
+    code, known = pd.factorize(data.point, sort=True)
+    mix = _usual(code, nearest(data.shape, dictionary.centroids), len(known), k)
+    mean_shape = np.zeros((len(known), SLOTS))
+    np.add.at(mean_shape, code, data.shape)
+    mean_shape /= np.maximum(np.bincount(code, minlength=len(known)), 1)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.where(mix > 0, mix * np.log2(mix), 0.0).sum(axis=1)
+    at = pd.Index(np.asarray(known, dtype=object)).get_indexer(pd.Index(points))
+    shaped = (at >= 0) & consent
+    main = mix.argmax(axis=1)
+    labels = np.array(dictionary.names, dtype=object)
+    load_shape = np.where(shaped, labels[main[at]], "").astype(object)
+    text_of = np.array(
+        [
+            json.dumps({n: round(float(s), 3) for n, s in zip(labels, row, strict=True) if s > 0})
+            for row in mix
+        ],
+        dtype=object,
+    )
+    value = need(frames, "scores.customer_value")
+    rank = align(ids, value["subject_id"], numbers(value, "decile"), 5.0)
+    far = np.sqrt(((mean_shape - mean_shape.mean(axis=0)) ** 2).sum(axis=1))
+    bills = np.maximum(numbers(customers, "bills_12m", 0.0), 1.0)
+    contributions = np.column_stack(
+        [
+            np.where(shaped, far[at], 0.0),
+            (rank - 5.5) / 10,
+            numbers(customers, "late_bills_12m", 0.0) / bills,
+        ]
+    )
+    table = finish(
+        SCORE,
+        ctx,
+        subject=ids,
+        value=rank / 10,
+        lawful_basis="legitimate_interest",
+        consent_version=texts(customers, "consent_version"),
+        reasons=Reasons(("load_shape", "value_rank", "prior_late_share"), contributions),
+        own={
+            "value_segment": value_segment(value, ids),
+            "behaviour_segment": behaviour(customers),
+            "load_shape_segment": load_shape,
+            "load_shape_mix": np.where(shaped, text_of[at], "").astype(object),
+            "load_shape_entropy": np.where(shaped, entropy[at], np.nan),
+            "segment_version": np.full(len(ids), f"k{k}", dtype=object),
+        },
+    )
+    evaluation = Evaluation(SCORE, ctx)
+    evaluation.add("bootstrap_ari", dictionary.ari, baseline=_STABLE, slice_="resampled", n=len(known))
+    for tried, ari in dictionary.ari_by_k.items():
+        evaluation.add(f"bootstrap_ari_k{tried}", ari, baseline=_STABLE, slice_="resampled", n=len(known))
+    evaluation.compared(
+        Comparison(
+            "shape_variance_explained",
+            dictionary.explained,
+            0.0,
+            float("nan"),
+            float("nan"),
+            dictionary.explained,
+            len(data.shape),
+        )
+    )
+    passed = dictionary.ari >= _STABLE and dictionary.explained > 0
+    shares = np.bincount(main, minlength=k) / max(len(main), 1)
+    centroids = pd.DataFrame(dictionary.centroids, columns=[f"s{i:02d}" for i in range(SLOTS)])
+    return ScoreResult(
+        table,
+        evaluation.frame(),
+        {
+            "load_shapes": pictures.load_shapes(
+                dictionary.centroids,
+                dictionary.names,
+                shares,
+                f"{len(known):,} consenting customers · as of {ctx.as_of_date}",
+            )
+        },
+        passed,
+        f"{k} load shapes explain {dictionary.explained:.0%} of the variance of unseen customers' shapes "
+        f"(one average "
+        f"shape: 0 %); bootstrap ARI {dictionary.ari:.2f} (needed: {_STABLE})",
+        artifacts={"load_shape_centroids": centroids.assign(segment=list(dictionary.names))},
+    )
+
+
+SCORE = Score(
+    name="segments",
+    inputs=("customer_360", "fct_usage_slot"),
+    depends_on_scores=("customer_value",),
+    run=run,
+    description=__doc__ or "",
+    gate="load shapes explain unseen customers better than one average shape, and survive resampling (ARI "
+    "≥ 0.8)",
+    own_columns=(
+        ("value_segment", pa.string()),
+        ("behaviour_segment", pa.string()),
+        ("load_shape_segment", pa.string()),
+        ("load_shape_mix", pa.string()),
+        ("load_shape_entropy", pa.float64()),
+        ("segment_version", pa.string()),
+    ),
+)
