@@ -1,7 +1,7 @@
 """Bills and what became of them: the one story that the mainframe and the collections ledger both tell.
 
-Belongs here: bills from energy and tariff, payments from the household's payment character, disputes, plans. Does not
-belong here: how either silo writes them down (cis.py, ledger.py).
+Belongs here: bills from energy and tariff, payments from the household's payment character, disputes,
+plans. Does not belong here: how either silo writes them down (cis.py, ledger.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from demo.world.config import FAR_DAY, HISTORY_MONTHS, Bools, Ints, Streams, WorldConfig, day_number
-from demo.world.households import CASH_FLOW, COMMERCIAL, DIRECT_DEBIT, DISPUTER, EV_NIGHT, FLAT, HARDSHIP, TOU, Character, Equipment
+from demo.world.households import (
+    CASH_FLOW,
+    COMMERCIAL,
+    DIRECT_DEBIT,
+    DISPUTER,
+    EV_NIGHT,
+    FLAT,
+    HARDSHIP,
+    TOU,
+    Character,
+    Equipment,
+)
 from demo.world.population import MOVED_OUT, Population
 from demo.world.usage import SOLAR_SHARE_USED, Expectation
 from demo.world.weather import Weather
@@ -34,7 +45,7 @@ RATES_USD: dict[int, tuple[tuple[str, int, int, float], ...]] = {
 }
 """Periods of each tariff: name, from hour, to hour (local, may wrap), USD a kWh before the price rise."""
 
-# Chance (as log-odds) that an average bill is more than 30 days late, and of being late at all, by payment type.
+# By payment type: log-odds of an average bill over 30 days late; chances of lateness, no payment, return.
 _LOGIT_30 = np.array([-5.6, -3.5, -1.75, -0.15, -1.9])
 _P_LATE = np.array([0.05, 0.4, 0.5, 0.42, 0.1])
 _P_NEVER = np.array([0.02, 0.05, 0.1, 0.3, 0.05])
@@ -110,9 +121,16 @@ def month_starts(config: WorldConfig) -> Ints:
 
 
 def _energy(
-    config: WorldConfig, people: Population, equipment: Equipment, expectation: Expectation, weather: Weather,
-    metered: Metered, first: Ints, last: Ints, draw: np.random.Generator,
-) -> tuple[Ints, Ints, Ints, Ints]:  # fmt: skip
+    config: WorldConfig,
+    people: Population,
+    equipment: Equipment,
+    expectation: Expectation,
+    weather: Weather,
+    metered: Metered,
+    first: Ints,
+    last: Ints,
+    draw: np.random.Generator,
+) -> tuple[Ints, Ints, Ints, Ints]:
     """Import, export, peak and night Wh of tenancies × months over the days [first, last)."""
     tenancies = people.tenancies
     station = people.premises.station[tenancies.premise][:, None]
@@ -147,7 +165,9 @@ def _energy(
     )
 
 
-def amount_cents(tariff: Ints, days: Ints, wh: Ints, export: Ints, peak: Ints, night: Ints, is_raised: Bools) -> Ints:
+def amount_cents(
+    tariff: Ints, days: Ints, wh: Ints, export: Ints, peak: Ints, night: Ints, is_raised: Bools
+) -> Ints:
     """Bill amounts; ``tariff`` is broadcast over the months."""
     peak, night = np.minimum(peak, wh), np.minimum(night, wh)
     rate = {t: [r[3] for r in RATES_USD[t]] for t in RATES_USD}
@@ -161,14 +181,22 @@ def amount_cents(tariff: Ints, days: Ints, wh: Ints, export: Ints, peak: Ints, n
         wh * rate[COMMERCIAL][0],
     )
     daily = np.array([DAILY_USD[t] for t in range(4)])[tariff]
-    dollars = daily * days + energy / 1000 * np.where(is_raised, PRICE_RISE, 1) - export / 1000 * EXPORT_USD_PER_KWH
+    dollars = (
+        daily * days + energy / 1000 * np.where(is_raised, PRICE_RISE, 1) - export / 1000 * EXPORT_USD_PER_KWH
+    )
     return np.maximum(np.rint(dollars * 100), 150).astype(np.int64)
 
 
 def make_bills(
-    config: WorldConfig, people: Population, equipment: Equipment, character: Character, expectation: Expectation,
-    weather: Weather, metered: Metered, streams: Streams,
-) -> tuple[Bills, Payments]:  # fmt: skip
+    config: WorldConfig,
+    people: Population,
+    equipment: Equipment,
+    character: Character,
+    expectation: Expectation,
+    weather: Weather,
+    metered: Metered,
+    streams: Streams,
+) -> tuple[Bills, Payments]:
     """All bills issued until the last business date, with their payments."""
     draw = streams.get("billing")
     tenancies = people.tenancies
@@ -178,7 +206,9 @@ def make_bills(
     first = np.maximum(ends[:, :-1], opened)
     last = np.minimum(ends[:, 1:], closed)
     is_bill = (last > first) & (last + ISSUE_DAYS <= config.end_day)
-    wh, export, peak, night = _energy(config, people, equipment, expectation, weather, metered, first, last, draw)
+    wh, export, peak, night = _energy(
+        config, people, equipment, expectation, weather, metered, first, last, draw
+    )
     # An estimated bill errs, and the next one makes up for it.
     is_estimated = is_bill & (draw.random(is_bill.shape) < 0.03)
     is_estimated[:, -4:] = False
@@ -219,15 +249,24 @@ def make_bills(
     at = (row, month)
     upheld = is_upheld[at] & (closes[at] <= config.end_day)
     bills = Bills(
-        tenancy=row, slot=month, period_start=first[at], period_end=last[at], issued=issued[at], due=due[at],
-        wh=wh[at], cents=cents[at], is_estimated=is_estimated[at],
+        tenancy=row,
+        slot=month,
+        period_start=first[at],
+        period_end=last[at],
+        issued=issued[at],
+        due=due[at],
+        wh=wh[at],
+        cents=cents[at],
+        is_estimated=is_estimated[at],
         reversed_on=np.where(upheld, closes[at], FAR_DAY),
         paid_on=np.where(upheld, FAR_DAY, paid_on[at]),
-        p_30dpd=p_30[at], is_30dpd=is_30[at],
+        p_30dpd=p_30[at],
+        is_30dpd=is_30[at],
         disputed_on=np.where(disputed_on[at] > config.end_day, FAR_DAY, disputed_on[at]),
         dispute_closed_on=np.where((closes[at] > config.end_day) | ~argues[at], FAR_DAY, closes[at]),
-        is_upheld=upheld, plan_on=np.where(plan_on[at] > config.end_day, FAR_DAY, plan_on[at]),
-    )  # fmt: skip
+        is_upheld=upheld,
+        plan_on=np.where(plan_on[at] > config.end_day, FAR_DAY, plan_on[at]),
+    )
     bills = _with_rebills(bills)
     return bills, _payments(config, bills, character, draw)
 
@@ -239,11 +278,21 @@ def _with_rebills(bills: Bills) -> Bills:
     n = len(wrong)
     none = np.full(n, FAR_DAY)
     changed: dict[str, Any] = {
-        "slot": again.slot + REBILL, "issued": again.reversed_on, "due": again.reversed_on + TERM_DAYS,
-        "cents": again.cents * 3 // 4, "wh": again.wh * 3 // 4, "is_estimated": np.zeros(n, bool), "reversed_on": none,
-        "paid_on": again.reversed_on + 12, "p_30dpd": np.zeros(n), "is_30dpd": np.zeros(n, bool), "disputed_on": none,
-        "dispute_closed_on": none, "is_upheld": np.zeros(n, bool), "plan_on": none,
-    }  # fmt: skip
+        "slot": again.slot + REBILL,
+        "issued": again.reversed_on,
+        "due": again.reversed_on + TERM_DAYS,
+        "cents": again.cents * 3 // 4,
+        "wh": again.wh * 3 // 4,
+        "is_estimated": np.zeros(n, bool),
+        "reversed_on": none,
+        "paid_on": again.reversed_on + 12,
+        "p_30dpd": np.zeros(n),
+        "is_30dpd": np.zeros(n, bool),
+        "disputed_on": none,
+        "dispute_closed_on": none,
+        "is_upheld": np.zeros(n, bool),
+        "plan_on": none,
+    }
     columns = {f.name: changed.get(f.name, getattr(again, f.name)) for f in fields(Bills)}
     return Bills(**{name: np.concatenate([getattr(bills, name), column]) for name, column in columns.items()})
 
@@ -257,7 +306,11 @@ def _payments(config: WorldConfig, bills: Bills, character: Character, draw: np.
     splits = (bills.paid_on > bills.due) & np.isin(kind, [CASH_FLOW, HARDSHIP]) & (draw.random(n) < 0.3)
     half = np.where(splits, bills.cents // 2, 0)
     half_on = bills.due + draw.integers(-3, 10, n)
-    bounces = np.isin(method, [DIRECT_DEBIT, 2]) & (draw.random(n) < _P_RETURNED[kind] * 2) & (bills.paid_on >= bills.due)
+    bounces = (
+        np.isin(method, [DIRECT_DEBIT, 2])
+        & (draw.random(n) < _P_RETURNED[kind] * 2)
+        & (bills.paid_on >= bills.due)
+    )
     bounced_on = np.minimum(bills.paid_on - 10, bills.due)
     bounces &= (bounced_on >= bills.issued) & (bills.reversed_on == FAR_DAY)
     splits &= half_on < bills.paid_on
@@ -268,7 +321,9 @@ def _payments(config: WorldConfig, bills: Bills, character: Character, draw: np.
     payments = Payments(
         bill=bill,
         tenancy=bills.tenancy[bill],
-        part=np.concatenate([np.zeros(bounces.sum(), np.int64), np.ones(splits.sum(), np.int64), np.full(n, 2)]),
+        part=np.concatenate(
+            [np.zeros(bounces.sum(), np.int64), np.ones(splits.sum(), np.int64), np.full(n, 2)]
+        ),
         received=np.concatenate([bounced_on[bounces], half_on[splits], bills.paid_on]),
         cents=np.concatenate([bills.cents[bounces], half[splits], bills.cents - half]),
         returned_on=np.concatenate([bounced_on[bounces] + 3, none[splits], none]),
@@ -280,6 +335,8 @@ def _payments(config: WorldConfig, bills: Bills, character: Character, draw: np.
 def open_cents(config: WorldConfig, bills: Bills, payments: Payments) -> Ints:
     """What is unpaid of each bill at the end of the last business date."""
     counts = payments.returned_on > config.end_day
-    paid = np.bincount(payments.bill[counts], weights=payments.cents[counts], minlength=len(bills)).astype(np.int64)
+    paid = np.bincount(payments.bill[counts], weights=payments.cents[counts], minlength=len(bills)).astype(
+        np.int64
+    )
     left = np.where(bills.reversed_on <= config.end_day, 0, bills.cents - paid)
     return np.asarray(left, dtype=np.int64)

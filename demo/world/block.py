@@ -1,7 +1,7 @@
 """One block of the world, with everything about its households drawn, before any day is simulated.
 
-Belongs here: bundling what the writers of every silo read, and facts of a person that several silos show. Does not
-belong here: any silo's spelling.
+Belongs here: bundling what the writers of every silo read, and facts of a person that several silos show.
+Does not belong here: any silo's spelling.
 """
 
 from __future__ import annotations
@@ -60,7 +60,15 @@ def make_block(config: WorldConfig, number: int, weather: Weather) -> Block:
     habits = make_habits(people.tenancies, streams)
     character = make_character(config, people, streams)
     return Block(
-        config, number, streams, weather, people, equipment, character, habits, expect(people, equipment, habits)
+        config,
+        number,
+        streams,
+        weather,
+        people,
+        equipment,
+        character,
+        habits,
+        expect(people, equipment, habits),
     )
 
 

@@ -1,7 +1,7 @@
 """Campaigns of the past months, with randomised treatment, and how people truly respond to offers.
 
-Belongs here: who was assigned to which arm with which probability, responses, and their true probabilities. Does not
-belong here: campaigns that GridCRM asks for; the outcomes player draws those from the truth.
+Belongs here: who was assigned to which arm with which probability, responses, and their true probabilities.
+Does not belong here: campaigns that GridCRM asks for; the outcomes player draws those from the truth.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from demo.world.population import RETIRED, STUDENT, WORKER
 from demo.world.vocab import OFFERS, take
 
 CHANNELS = ("email", "phone", "letter")
-VALUE_USD = {"paperless": 14, "autopay": 22, "tou_tariff": 48, "energy_audit": 35, "ev_tariff": 85, "smart_thermostat": 60}
+VALUE_USD = {
+    "paperless": 14,
+    "autopay": 22,
+    "tou_tariff": 48,
+    "energy_audit": 35,
+    "ev_tariff": 85,
+    "smart_thermostat": 60,
+}
 CAMPAIGNS = (
     ("CMP01", "Go paperless", "paperless", "email", 250, 0.5),
     ("CMP02", "Pay by itself", "autopay", "letter", 215, 0.5),
@@ -33,7 +40,9 @@ CAMPAIGNS = (
 """Id, name, offer, channel, days before the last business date at which it starts, share treated."""
 
 
-def response_probabilities(block: Block, persons: Ints, offer: str, channel: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def response_probabilities(
+    block: Block, persons: Ints, offer: str, channel: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """True probability of taking the offer up when treated by the channel, and when left alone."""
     people, equipment, character = block.people, block.equipment, block.character
     at = people.persons.tenancy[persons]
@@ -58,7 +67,9 @@ def response_probabilities(block: Block, persons: Ints, offer: str, channel: str
     else:
         base += 0.3 * equipment.has_ac[at]
         lift += 0.8 * (equipment.heating[at] == 0)
-    lift += {"email": 0.6 * young - 0.5 * old, "phone": 0.35 + 0.3 * old, "letter": 0.6 * old - 0.3 * young}[channel]
+    lift += {"email": 0.6 * young - 0.5 * old, "phone": 0.35 + 0.3 * old, "letter": 0.6 * old - 0.3 * young}[
+        channel
+    ]
     # Those who argue are put off by being asked.
     lift -= 1.3 * (character.payment_type[at] == DISPUTER)
     own = 0.3 * character.reachability[at].astype(np.float64)
@@ -88,7 +99,7 @@ def campaign_table(config: WorldConfig) -> pa.Table:
 
 def assignments(block: Block, contacts: Contacts) -> pa.Table:
     """Who was in which arm, with the probability of being treated, and who took the offer up."""
-    config, end = block.config, block.config.end_day
+    end = block.config.end_day
     opened = is_open(block, end)[block.people.persons.tenancy[contacts.person]]
     parts = []
     for number, (campaign, _, offer, channel, before, share) in enumerate(CAMPAIGNS):
@@ -118,8 +129,12 @@ def assignments(block: Block, contacts: Contacts) -> pa.Table:
                     "arm": pa.array(np.where(treated, "treatment", "control").astype(object), pa.string()),
                     "assignment_probability": decimals(np.full(len(rows), round(share * 10_000)), 5, 4),
                     "assigned_at": moments(assigned, 8 * 3600 + rows % 3_600),
-                    "responded_at": moments(np.where(responds, answered, FAR_DAY), 10 * 3600 + rows * 7 % 30_000),
-                    "response_value_usd": pc.if_else(pa.array(responds), usd(value, 10), pa.scalar(None, pa.decimal128(10, 2))),
+                    "responded_at": moments(
+                        np.where(responds, answered, FAR_DAY), 10 * 3600 + rows * 7 % 30_000
+                    ),
+                    "response_value_usd": pc.if_else(
+                        pa.array(responds), usd(value, 10), pa.scalar(None, pa.decimal128(10, 2))
+                    ),
                     "updated_at": moments(np.where(responds, answered, assigned), 21 * 3600 + rows % 3_000),
                 }
             )

@@ -1,7 +1,8 @@
 """The mainframe's nightly extract, as it writes it: EBCDIC records by day.
 
-Belongs here: which record the CIS writes on which night and its layout (orchestration/feeds/copybooks/cis_extract.cpy).
-Does not belong here: how bytes of a field are made (ebcdic.py), nor the bills themselves (billing.py).
+Belongs here: which record the CIS writes on which night and its layout
+(orchestration/feeds/copybooks/cis_extract.cpy). Does not belong here: how bytes of a field are made
+(ebcdic.py), nor the bills themselves (billing.py).
 """
 
 from __future__ import annotations
@@ -34,8 +35,7 @@ from demo.world.identifiers import (
     service_points,
 )
 from demo.world.population import CLOSE_REASONS
-from demo.world.vocab import GIVEN, POSTCODES, STATIONS, SURNAMES, take, typo_table
-from demo.world.vocab import TYPO_VARIANTS
+from demo.world.vocab import GIVEN, POSTCODES, STATIONS, SURNAMES, TYPO_VARIANTS, take, typo_table
 
 TARIFF_NAMES = ("Residential Flat", "Residential Time of Use", "EV Overnight", "Small Commercial")
 COUNTED = {"C": "customer", "P": "premise", "A": "account", "T": "tariff", "B": "bill", "Y": "payment"}
@@ -121,7 +121,9 @@ def _customers(block: Block, nights: Nights) -> None:
     customers, persons = block.people.customers, block.people.persons
     start = block.config.start_day
     learnt = block.mail_known_on(customers.person)
-    changes = np.flatnonzero((learnt > np.maximum(customers.since, start)) & (persons.mail_kind[customers.person] >= 0))
+    changes = np.flatnonzero(
+        (learnt > np.maximum(customers.since, start)) & (persons.mail_kind[customers.person] >= 0)
+    )
     row = np.concatenate([np.arange(len(customers.person)), changes])
     day = np.concatenate([np.maximum(customers.since, start), learnt[changes]])
     known = np.concatenate([np.zeros(len(customers.person), np.int64), learnt[changes]])
@@ -143,7 +145,9 @@ def _customers(block: Block, nights: Nights) -> None:
     at = persons.tenancy[who]
     character = block.character
     priority = np.select([character.is_medical[at], character.is_vulnerable[at]], ["ME", "VU"], "")
-    changed = np.where(known > 0, day, np.minimum(np.maximum(customers.since[row], start - 700 + serial % 690), day))
+    changed = np.where(
+        known > 0, day, np.minimum(np.maximum(customers.since[row], start - 700 + serial % 690), day)
+    )
     cells = records(
         "C",
         [
@@ -153,7 +157,9 @@ def _customers(block: Block, nights: Nights) -> None:
             text(pc.if_else(shop, blank, pc.ascii_upper(take(GIVEN, persons.given[who]))), 20),
             text(pc.if_else(shop, blank, pc.ascii_upper(surname)), 30),
             text(pc.if_else(shop, pc.ascii_upper(business_names(persons, who)), blank), 40),
-            packed(np.where(is_shop | (serial % 11 == 0), 0, yyyymmdd(persons.birth_day[who])), 8, signed=False),
+            packed(
+                np.where(is_shop | (serial % 11 == 0), 0, yyyymmdd(persons.birth_day[who])), 8, signed=False
+            ),
             text(pa.array(kind), 1),
             text(_typed_phone(first, serial), 15),
             text(pa.array(np.where(second >= 0, "H", "")), 1),
@@ -218,7 +224,7 @@ def _accounts(block: Block, bills: Bills, payments: Payments, nights: Nights) ->
     start, end = config.start_day, config.end_day
     tenancy, day, cents = balance_events(config, bills, payments)
     closing = np.flatnonzero(tenancies.closed <= end)
-    # An account shows on the night it opens (the first file: if it did before), changes its balance, or closes.
+    # An account shows on the night it opens (or in the first file), changes its balance, or closes.
     tenancy = np.concatenate([np.arange(t), tenancy, closing])
     day = np.concatenate([tenancies.opened, day, tenancies.closed[closing]])
     cents = np.concatenate([np.zeros(t, np.int64), cents, np.zeros(len(closing), np.int64)])
@@ -313,7 +319,9 @@ def payment_numbers(account_serials: Ints, slots: Ints, parts: Ints) -> Ints:
 
 def _payments(block: Block, payments: Payments, bills: Bills, nights: Nights) -> None:
     start, end = block.config.start_day, block.config.end_day
-    later = np.flatnonzero((payments.returned_on > np.maximum(payments.received, start)) & (payments.returned_on <= end))
+    later = np.flatnonzero(
+        (payments.returned_on > np.maximum(payments.received, start)) & (payments.returned_on <= end)
+    )
     row = np.concatenate([np.arange(len(payments.bill)), later])
     day = np.maximum(np.concatenate([payments.received, payments.returned_on[later]]), start)
     account = block.people.tenancies.number[payments.tenancy[row]]

@@ -1,7 +1,8 @@
 """Local days and market days, in quarter-hours.
 
-People live by local time (daylight saving: 92, 96 or 100 quarter-hours a day); meters report in market time (UTC-06:00,
-always 96). Belongs here: the grid of one day and how the two clocks overlap. Does not belong here: what happens in it.
+People live by local time (daylight saving: 92, 96 or 100 quarter-hours a day); meters report in market time
+(UTC-06:00, always 96). Belongs here: the grid of one day and how the two clocks overlap. Does not belong
+here: what happens in it.
 """
 
 from __future__ import annotations
@@ -75,18 +76,24 @@ def market_start_epoch(day: date) -> int:
 
 
 def local_epoch(days: Ints, seconds: Ints) -> Ints:
-    """UTC epoch seconds of local wall-clock times (``seconds`` after midnight of day numbers); repeated hours: the first.
+    """UTC epoch seconds of local times (``seconds`` after midnight of days); repeated hours: the first.
 
     Vectorised through the time-zone database in pyarrow.
     """
-    naive = pa.array(np.asarray(days, dtype=np.int64) * 86_400 + seconds, type=pa.int64()).cast(pa.timestamp("s"))
+    naive = pa.array(np.asarray(days, dtype=np.int64) * 86_400 + seconds, type=pa.int64()).cast(
+        pa.timestamp("s")
+    )
     zoned = pc.assume_timezone(naive, LOCAL_TIME_ZONE, ambiguous="earliest", nonexistent="latest")
     return np.asarray(zoned.cast(pa.int64()), dtype=np.int64)
 
 
 def iso_local(epochs: Ints) -> pa.Array:
     """UTC epoch seconds as ISO 8601 text with the local offset, e.g. ``2026-08-18T09:15:00-05:00``."""
-    stamps = pa.array(epochs, type=pa.int64()).cast(pa.timestamp("s", tz="UTC")).cast(pa.timestamp("s", tz=LOCAL_TIME_ZONE))
+    stamps = (
+        pa.array(epochs, type=pa.int64())
+        .cast(pa.timestamp("s", tz="UTC"))
+        .cast(pa.timestamp("s", tz=LOCAL_TIME_ZONE))
+    )
     text = pc.strftime(stamps, format="%Y-%m-%dT%H:%M:%S%z")
     return pc.replace_substring_regex(text, pattern=r"([+-]\d{2})(\d{2})$", replacement=r"\1:\2")
 

@@ -1,7 +1,7 @@
 """What a world is asked to be, and the random streams that make it.
 
-Belongs here: the settings of one simulated utility, its fixed numbers, and how a seed becomes independent streams.
-Does not belong here: anything that draws from them.
+Belongs here: the settings of one simulated utility, its fixed numbers, and how a seed becomes independent
+streams. Does not belong here: anything that draws from them.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class WorldError(GridCRMError):
 class WorldConfig:
     """The settings of one simulated utility.
 
-    ``customers`` is the number of metered premises; ``days`` market days end with ``end`` (inclusive).
-    ``meters_per_block`` bounds the memory: a block is simulated and written before the next begins, and is one
-    NEM12 shard a day. ``has_dirt`` off gives perfect meter data, for tests that compare energy.
+    ``customers`` is the number of metered premises; ``days`` market days end with ``end`` included.
+    ``meters_per_block`` bounds the memory: a block is simulated and written before the next begins, and is
+    one NEM12 shard a day. ``has_dirt`` off gives perfect meter data, for tests that compare energy.
     """
 
     customers: int = 1_000
@@ -114,7 +114,9 @@ class Streams:
     def get(self, purpose: str, *keys: int) -> np.random.Generator:
         """The generator for a purpose within this block, and optionally a day or another key."""
         return np.random.Generator(
-            np.random.SFC64(np.random.SeedSequence([self.seed, self.block, zlib.crc32(purpose.encode()), *keys]))
+            np.random.SFC64(
+                np.random.SeedSequence([self.seed, self.block, zlib.crc32(purpose.encode()), *keys])
+            )
         )
 
 

@@ -1,7 +1,7 @@
 """The legacy CRM's contacts: the same people as in the mainframe, typed by other hands at other times.
 
-Belongs here: which people the CRM knows and how it spells them. Does not belong here: what they said or were offered
-(crm.py, campaigns.py).
+Belongs here: which people the CRM knows and how it spells them. Does not belong here: what they said or
+were offered (crm.py, campaigns.py).
 """
 
 from __future__ import annotations
@@ -69,7 +69,10 @@ def make_contacts(block: Block) -> Contacts:
     persons, tenancies = block.people.persons, block.people.tenancies
     config = block.config
     everybody = np.arange(len(persons))
-    known = everybody[draw.random(len(everybody)) < np.where(persons.role == 0, 0.92, np.where(persons.role == 3, 0.85, 1.0))]
+    known = everybody[
+        draw.random(len(everybody))
+        < np.where(persons.role == 0, 0.92, np.where(persons.role == 3, 0.85, 1.0))
+    ]
     twice = known[draw.random(len(known)) < 0.08]
     who = np.concatenate([known, twice])
     n = len(who)
@@ -82,7 +85,11 @@ def make_contacts(block: Block) -> Contacts:
     former = _former_tenancy(block)[who]
     keeps_old = (former >= 0) & (draw.random(n) < 0.6)
     at = np.where(keeps_old, former, persons.tenancy[who])
-    created = np.clip(np.where(former >= 0, tenancies.opened[at], opened) + draw.integers(0, 400, n), None, config.end_day - 1)
+    created = np.clip(
+        np.where(former >= 0, tenancies.opened[at], opened) + draw.integers(0, 400, n),
+        None,
+        config.end_day - 1,
+    )
     created = np.where(is_second, np.maximum(created, config.end_day - draw.integers(2, 700, n)), created)
     fresh = draw.random(n) < 0.12
     updated = np.where(fresh, config.end_day - draw.integers(0, 90, n), created + draw.integers(0, 300, n))
@@ -129,7 +136,9 @@ def _former_tenancy(block: Block) -> Ints:
     return former
 
 
-def _names(block: Block, who: Ints, shop: np.ndarray, draw: np.random.Generator) -> tuple[pa.Array, pa.Array, pa.Array]:
+def _names(
+    block: Block, who: Ints, shop: np.ndarray, draw: np.random.Generator
+) -> tuple[pa.Array, pa.Array, pa.Array]:
     """Full, given and surname columns, with nicknames, slips, swapped fields and several orders."""
     persons, n = block.people.persons, len(who)
     variant = draw.integers(0, TYPO_VARIANTS, n)
@@ -149,7 +158,9 @@ def _names(block: Block, who: Ints, shop: np.ndarray, draw: np.random.Generator)
     first, last = pc.if_else(swapped, surname, given), pc.if_else(swapped, given, surname)
     absent = pa.array((draw.random(n) < 0.32) | shop)
     company = business_names(persons, who)
-    company = pc.if_else(pa.array(w < 0.3), pc.replace_substring_regex(company, r" (LLC|Inc|Co)$", ""), company)
+    company = pc.if_else(
+        pa.array(w < 0.3), pc.replace_substring_regex(company, r" (LLC|Inc|Co)$", ""), company
+    )
     full = pc.if_else(pa.array(shop), company, full)
     return full, pc.if_else(absent, NULL, first), pc.if_else(absent, NULL, last)
 

@@ -1,7 +1,7 @@
 """What the legacy CRM knows of its contacts: consents, preferences, conversations.
 
-Belongs here: rows of crm.consent, crm.preference and crm.interaction. Does not belong here: contacts themselves
-(contacts.py) and campaigns (campaigns.py).
+Belongs here: rows of crm.consent, crm.preference and crm.interaction. Does not belong here: contacts
+themselves (contacts.py) and campaigns (campaigns.py).
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def consents(block: Block, contacts: Contacts) -> pa.Table:
         captured = np.minimum(contacts.created + draw.integers(0, 60, n), end - 1)
         later = np.minimum(captured + draw.integers(1, 500, n), end)
         source = take(("web", "phone", "paper"), draw.integers(0, 3, n))
-        for step, (mask, day, answer) in enumerate(((is_asked, captured, granted), (withdraws, later, np.zeros(n, bool)))):
+        for step, (mask, day, answer) in enumerate(
+            ((is_asked, captured, granted), (withdraws, later, np.zeros(n, bool)))
+        ):
             rows = np.flatnonzero(mask)
             serial = contacts.number[rows] * CONSENTS_A_CONTACT + number * 2 + step
             count = len(rows)
@@ -86,7 +88,11 @@ def preferences(block: Block, contacts: Contacts) -> pa.Table:
         "afternoon",
     )
     young = np.isin(pattern, [WORKER, STUDENT])
-    channel = np.where(draw.random(n) < np.where(young, 0.65, 0.3), "email", np.where(draw.random(n) < 0.6, "phone", "letter"))
+    channel = np.where(
+        draw.random(n) < np.where(young, 0.65, 0.3),
+        "email",
+        np.where(draw.random(n) < 0.6, "phone", "letter"),
+    )
     table = pa.table(
         {
             "contact_id": contacts.ids,
@@ -101,7 +107,7 @@ def preferences(block: Block, contacts: Contacts) -> pa.Table:
 
 
 def interactions(block: Block, contacts: Contacts, bills: Bills, outages: Outages) -> pa.Table:
-    """Conversations with their causes: bills that were disputed or late, outages, moves, and plain questions."""
+    """Conversations with their causes: disputed or late bills, outages, moves, plain questions."""
     draw = block.streams.get("interactions")
     config, tenancies = block.config, block.people.tenancies
     first = config.end_day - HISTORY_DAYS
@@ -114,15 +120,25 @@ def interactions(block: Block, contacts: Contacts, bills: Bills, outages: Outage
     row = np.repeat(np.arange(len(contacts.person)), count)
     day = first + draw.integers(0, HISTORY_DAYS, len(row))
     kind = draw.choice(3, len(row), p=[0.55, 0.25, 0.2])
-    parts += [(row[kind == k], day[kind == k], topic) for k, topic in enumerate(("billing", "tariff", "payment"))]
+    parts += [
+        (row[kind == k], day[kind == k], topic) for k, topic in enumerate(("billing", "tariff", "payment"))
+    ]
     disputed = np.flatnonzero(bills.disputed_on < FAR_DAY)
     parts.append((of_tenancy[bills.tenancy[disputed]], bills.disputed_on[disputed], "complaint"))
     payer = block.character.payment_type[bills.tenancy]
-    asks = np.flatnonzero(np.isin(payer, [CASH_FLOW, HARDSHIP, FORGOT]) & (bills.paid_on > bills.due + 3) & (draw.random(len(bills)) < 0.2))
-    parts.append((of_tenancy[bills.tenancy[asks]], bills.due[asks] + draw.integers(-2, 9, len(asks)), "payment"))
+    asks = np.flatnonzero(
+        np.isin(payer, [CASH_FLOW, HARDSHIP, FORGOT])
+        & (bills.paid_on > bills.due + 3)
+        & (draw.random(len(bills)) < 0.2)
+    )
+    parts.append(
+        (of_tenancy[bills.tenancy[asks]], bills.due[asks] + draw.integers(-2, 9, len(asks)), "payment")
+    )
     cross = np.flatnonzero((payer == DISPUTER) & (draw.random(len(bills)) < 0.06))
     parts.append((of_tenancy[bills.tenancy[cross]], bills.issued[cross] + 4, "complaint"))
-    movers = np.flatnonzero((tenancies.left < FAR_DAY) & (tenancies.closed < FAR_DAY) & (draw.random(len(tenancies)) < 0.7))
+    movers = np.flatnonzero(
+        (tenancies.left < FAR_DAY) & (tenancies.closed < FAR_DAY) & (draw.random(len(tenancies)) < 0.7)
+    )
     parts.append((of_tenancy[movers], tenancies.left[movers] - draw.integers(1, 15, len(movers)), "move"))
     for outage in range(len(outages.day)):
         hit = outages.rows(outage, block)

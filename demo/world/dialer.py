@@ -1,7 +1,7 @@
 """The dialer before GridCRM: 90 days of calls at hours that somebody picked, and a few at random ones.
 
-Belongs here: who was called, and the true probability that the right person answers. Does not belong here: calls that
-GridCRM asks for; the outcomes player draws those from the truth.
+Belongs here: who was called, and the true probability that the right person answers. Does not belong here:
+calls that GridCRM asks for; the outcomes player draws those from the truth.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ HEADER = (
 def p_right_party(block: Block, tenancies: Ints, *, is_weekend: bool) -> Floats:
     """True probability that a call reaches the account holder, tenancies × 48 local half-hours.
 
-    A mobile is answered a little anywhere and more at home; a line in the home only there. Before waking and late at
-    night nearly nobody answers.
+    A mobile is answered a little anywhere and more at home; a line in the home only there. Before waking
+    and late at night nearly nobody answers.
     """
     persons, habits = block.people.persons, block.habits
     who = block.people.tenancies.person[tenancies]
@@ -49,7 +49,9 @@ def p_right_party(block: Block, tenancies: Ints, *, is_weekend: bool) -> Floats:
     near = np.where(is_mobile, 0.33, 0.48)[:, None]
     p = reach[:, None] * (away + near * at_home)
     middle = np.arange(48) * 30 + 15
-    is_up = (middle >= habits.wakes_at[tenancies, None] + 15) & (middle < habits.sleeps_at[tenancies, None] - 30)
+    is_up = (middle >= habits.wakes_at[tenancies, None] + 15) & (
+        middle < habits.sleeps_at[tenancies, None] - 30
+    )
     is_shop = block.people.tenancies.is_business[tenancies, None]
     p = p * np.where(is_up | is_shop, 1.0, 0.08)
     return np.clip(p, 0.002, 0.9).astype(np.float32)
@@ -109,15 +111,25 @@ class History:
         return csv_bytes(pa.table(table), header=False)
 
     def _table(
-        self, called: Ints, day: int, slot: Ints, outcome: Ints, is_random: NDArray[np.bool_], draw: np.random.Generator
+        self,
+        called: Ints,
+        day: int,
+        slot: Ints,
+        outcome: Ints,
+        is_random: NDArray[np.bool_],
+        draw: np.random.Generator,
     ) -> dict[str, Any]:
         block, n = self.block, len(called)
         persons = block.people.persons
         who = block.people.tenancies.person[called]
         phone = np.where(persons.mobile[who] >= 0, persons.mobile[who], persons.home_phone[who])
         at = local_epoch(np.full(n, day), slot * 1_800 + draw.integers(0, 1_800, n))
-        talk = np.select([outcome == 0, outcome == 1, outcome == 5], [draw.gamma(2, 110, n), draw.gamma(2, 14, n), 8], 0)
-        serial = block.first_serial * 100 + (day - block.config.start_day) * (block.config.meters_per_block // 10 + 40)
+        talk = np.select(
+            [outcome == 0, outcome == 1, outcome == 5], [draw.gamma(2, 110, n), draw.gamma(2, 14, n), 8], 0
+        )
+        serial = block.first_serial * 100 + (day - block.config.start_day) * (
+            block.config.meters_per_block // 10 + 40
+        )
         nothing = pa.nulls(n, pa.string())
         return {
             "call_id": joined("", "CL", padded(serial + np.arange(n), 10)),

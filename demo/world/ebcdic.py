@@ -1,6 +1,7 @@
-"""COBOL field encodings over whole columns: EBCDIC text, zoned digits, packed decimals, binary, record descriptor words.
+"""COBOL field encodings over whole columns: EBCDIC text, zoned digits, packed decimals, binary, records.
 
-Belongs here: one function a USAGE, columns in, byte matrices out. Does not belong here: which field has which (cis.py).
+Belongs here: one function a USAGE, columns in, byte matrices out. Does not belong here: which field has
+which (cis.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _TO_CP037 = np.frombuffer(bytes(range(256)).decode("latin-1").encode("cp037"), n
 
 
 def text(values: pa.Array | str, width: int, rows: int = 0) -> Cells:
-    """PIC X(width): Latin text cut to the width and padded with blanks; null is blank. One value fills ``rows`` rows."""
+    """PIC X(width): Latin text cut and padded with blanks; null is blank. One value fills ``rows`` rows."""
     column = pa.array([values] * rows) if isinstance(values, str) else values
     filled = pc.fill_null(column.cast(pa.string()), "")
     padded = pc.ascii_rpad(pc.utf8_slice_codeunits(filled, 0, width), width=width, padding=" ")

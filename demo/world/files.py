@@ -1,6 +1,7 @@
-"""How files come to lie in the tree the SFTP server shows: written elsewhere, compared, then put in place whole.
+"""How files come to lie in the server's tree: written elsewhere, compared, then put in place whole.
 
-Belongs here: temporary files, comparison, the manifest of what was written. Does not belong here: what is in a file.
+Belongs here: temporary files, comparison, the manifest of what was written. Does not belong here: what is
+in a file.
 """
 
 from __future__ import annotations

@@ -12,17 +12,18 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from sqlalchemy import Engine
 
 from demo.world import campaigns, cis, contacts, crm, ledger
 from demo.world.billing import Metered, make_bills
 from demo.world.block import Block, make_block
 from demo.world.clock import LocalDay, local_day, market_start_epoch
-from demo.world.config import Ints, WorldConfig, WorldError, day_number
+from demo.world.config import Ints, WorldConfig, WorldError, date_of, day_number
 from demo.world.dialer import HEADER as DIALER_HEADER
 from demo.world.dialer import History
 from demo.world.files import Manifest, Tree
-from demo.world.grid import OUTAGE_HEADER, Outages, appliance_lines, make_outages, outage_lines, weather_file
+from demo.world.grid import OUTAGE_HEADER, appliance_lines, make_outages, outage_lines, weather_file
 from demo.world.identifiers import meter_serials, service_points
 from demo.world.postgres import Loader, is_loaded
 from demo.world.readings import EXPORT, Faults, Wh, actual, together, write_nem12
@@ -31,9 +32,16 @@ from demo.world.usage import DayLoad, occupants, simulate_day
 from demo.world.weather import make_weather
 
 FOLDERS = (
-    "cis/outgoing", "mdm/outgoing", "han/outgoing", "oms/outgoing", "weather/outgoing", "dialer/incoming",
-    "dialer/outgoing", "print/incoming", "print/outgoing",
-)  # fmt: skip
+    "cis/outgoing",
+    "mdm/outgoing",
+    "han/outgoing",
+    "oms/outgoing",
+    "weather/outgoing",
+    "dialer/incoming",
+    "dialer/outgoing",
+    "print/incoming",
+    "print/outgoing",
+)
 MANIFEST = "world_manifest.json"
 Progress = Callable[[str], None]
 
@@ -64,15 +72,18 @@ def generate(
 ) -> WorldSummary:
     """Write the world that ``config`` asks for.
 
-    ``sftp_root`` is the folder the SFTP server shows; ``truth`` takes the truth files and the manifest; ``engines`` are
-    those of the databases ``collections`` and ``crm`` (None writes files only). A second call with the same settings
-    finds everything in place and changes nothing; other settings replace what an earlier world wrote, and leave files
-    of others alone. Raises :class:`WorldError` for an unknown database.
+    ``sftp_root`` is the folder the SFTP server shows; ``truth`` takes the truth files and the manifest;
+    ``engines`` are those of the databases ``collections`` and ``crm`` (None writes files only). A second
+    call with the same settings finds everything in place and changes nothing; other settings replace what
+    an earlier world wrote, and leave files of others alone. Raises :class:`WorldError` for an unknown
+    database.
     """
     say = progress or (lambda _message: None)
     databases = dict(engines or {})
     if unknown := set(databases) - {"collections", "crm"}:
-        raise WorldError(f"engines: unknown database {sorted(unknown)[0]!r}; known are 'collections' and 'crm'")
+        raise WorldError(
+            f"engines: unknown database {sorted(unknown)[0]!r}; known are 'collections' and 'crm'"
+        )
     roots = {"sftp": sftp_root, "truth": truth}
     before = Manifest.read(truth / MANIFEST)
     files_stand = before is not None and before.fingerprint == config.fingerprint and before.is_intact(roots)
@@ -102,10 +113,14 @@ def generate(
     for loader in loaders.values():
         loader.finish()
     summary_fields = asdict(summary)
-    rows = {name: loader.rows for name, loader in loaders.items()} or (before.summary["rows"] if before and files_stand else {})
+    rows = {name: loader.rows for name, loader in loaders.items()} or (
+        before.summary["rows"] if before and files_stand else {}
+    )
     summary_fields |= {
-        "files": len(sftp.files), "bytes": sum(f["size"] for f in sftp.files.values()), "rows": rows,
-    }  # fmt: skip
+        "files": len(sftp.files),
+        "bytes": sum(f["size"] for f in sftp.files.values()),
+        "rows": rows,
+    }
     Manifest(config.fingerprint, summary_fields, trees).save(truth / MANIFEST)
     return WorldSummary(**summary_fields)
 
@@ -148,11 +163,18 @@ class _World:
         config = self.config
         metered = self._days(block)
         bills, payments = make_bills(
-            config, block.people, block.equipment, block.character, block.expectation, self.weather, metered, block.streams
+            config,
+            block.people,
+            block.equipment,
+            block.character,
+            block.expectation,
+            self.weather,
+            metered,
+            block.streams,
         )
-        for day, (bodies, totals) in cis.nightly(block, bills, payments).items():
-            self.sftp.append(_cis(config.dates[day - config.start_day]), b"".join(bodies))
-            whole = self.totals[day]
+        for night, (bodies, totals) in cis.nightly(block, bills, payments).items():
+            self.sftp.append(_cis(date_of(night)), b"".join(bodies))
+            whole = self.totals[night]
             whole.counts.update(totals.counts)
             whole.bill_cents += totals.bill_cents
             whole.payment_cents += totals.payment_cents
@@ -191,7 +213,9 @@ class _World:
             missing = 96 - (here.n_quarters - offset)
             imported = np.concatenate([today.import_wh[:, offset:], tomorrow.import_wh[:, :missing]], axis=1)
             exported = np.concatenate([today.export_wh[:, offset:], tomorrow.export_wh[:, :missing]], axis=1)
-            clock = np.concatenate([here.clock_quarter[offset:], self.local_days[i + 1].clock_quarter[:missing]])
+            clock = np.concatenate(
+                [here.clock_quarter[offset:], self.local_days[i + 1].clock_quarter[:missing]]
+            )
             dark = self._without_power(block, market_start_epoch(day), 96)
             for rows, first, last in dark:
                 imported[rows, first : last + 1] = 0
@@ -211,7 +235,7 @@ class _World:
         return simulate_day(day, block.people, block.equipment, block.habits, self.weather, block.streams)
 
     def _without_power(self, block: Block, start_epoch: int, quarters: int) -> list[tuple[Ints, int, int]]:
-        """Premises and the quarter-hours (first, last; counted from ``start_epoch``) that lie wholly in an outage."""
+        """Premises and the quarter-hours (first, last; from ``start_epoch`` on) wholly in an outage."""
         result = []
         first = np.maximum(-(-(self.outages.start - start_epoch) // 900), 0)
         last = np.minimum((self.outages.end - start_epoch) // 900 - 1, quarters - 1)
@@ -230,14 +254,21 @@ class _World:
         metered.night_wh[:, i] = imported[:, (hour >= 23) | (hour < 6)].sum(axis=1)
 
     def _meter_file(
-        self, block: Block, day: date, faults: Faults, imported: Wh, exported: Wh, has_export: np.ndarray,
-        dark: list[tuple[Ints, int, int]], names: tuple[object, object],
-    ) -> None:  # fmt: skip
+        self,
+        block: Block,
+        day: date,
+        faults: Faults,
+        imported: Wh,
+        exported: Wh,
+        has_export: np.ndarray,
+        dark: list[tuple[Ints, int, int]],
+        names: tuple[pa.Array, pa.Array],
+    ) -> None:
         stamp = int(f"{day:%Y%m%d}")
         everybody = np.arange(len(imported))
         if self.config.has_dirt:
             # A range of substituted values lies inside the day: the first and last interval stay actual.
-            ranges = [(r, max(f + 1, 2), min(l + 1, 95)) for r, f, l in dark]
+            ranges = [(r, max(f + 1, 2), min(x + 1, 95)) for r, f, x in dark]
             parts = faults.apply(day_number(day), stamp, imported, [r for r in ranges if r[1] <= r[2]])
         else:
             parts = [actual(everybody, 0, stamp, imported)]
@@ -247,7 +278,7 @@ class _World:
         self.values += len(reads) * 96
         name = f"NEM12#{day:%Y%m%d}{block.number:02d}#RIVERB#GRIDCRM"
         with self.sftp.write(f"mdm/outgoing/{name}.zip") as stream:
-            write_nem12(stream, f"{name}.csv", day, reads, *names, has_export)  # type: ignore[arg-type]
+            write_nem12(stream, f"{name}.csv", day, reads, *names, has_export)
 
 
 def _cis(day: date) -> str:

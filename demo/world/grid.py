@@ -1,7 +1,7 @@
 """What the grid and the home network report: outages, weather observations, appliance use.
 
-Belongs here: outages of the world, and the lines of the OMS, weather and home-area-network feeds. Does not belong
-here: the load that they are consistent with (usage.py).
+Belongs here: outages of the world, and the lines of the OMS, weather and home-area-network feeds. Does not
+belong here: the load that they are consistent with (usage.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from demo.world.weather import WORLD, Weather
 CAUSES = ("weather", "tree", "equipment", "animal", "vehicle", "planned")
 P_OUTAGE = 0.02
 """Outages per feeder and day."""
-_STARTED_BY_HAND = [APPLIANCES.index(a) for a in ("dishwasher", "washing_machine", "dryer", "oven", "ev_charger")]
+_STARTED_BY_HAND = [
+    APPLIANCES.index(a) for a in ("dishwasher", "washing_machine", "dryer", "oven", "ev_charger")
+]
 
 
 def csv_bytes(table: pa.Table, *, header: bool = True) -> bytes:
@@ -113,7 +115,7 @@ def outage_lines(block: Block, outages: Outages, day: int) -> bytes:
     return csv_bytes(pa.concat_tables(parts), header=False) if parts else b""
 
 
-OUTAGE_HEADER = b'outage_id,feeder,premise_no,started_at,restored_at,cause\n'
+OUTAGE_HEADER = b"outage_id,feeder,premise_no,started_at,restored_at,cause\n"
 
 
 def weather_file(weather: Weather, day: date) -> bytes:
@@ -139,10 +141,13 @@ def _two_decimals(values: np.ndarray) -> pa.Array:
     return decimals(np.rint(values.astype(np.float64) * 100).astype(np.int64), 7, 2)
 
 
-def appliance_lines(block: Block, day: LocalDay, uses: Uses, rows: Ints, without_power: list[tuple[Ints, int, int]]) -> bytes:
+def appliance_lines(
+    block: Block, day: LocalDay, uses: Uses, rows: Ints, without_power: list[tuple[Ints, int, int]]
+) -> bytes:
     """JSON lines of the opted-in homes for one local day: use, manual starts, timers set.
 
-    ``rows`` are the tenancies by premise; ``without_power`` are premises with their first and last elapsed quarter off.
+    ``rows`` are the tenancies by premise; ``without_power`` are premises with their first and last elapsed
+    quarter off.
     """
     equipment = block.equipment
     keep = equipment.is_opted_in_han[rows[uses.row]] & (block.people.tenancies.left[rows[uses.row]] > day.day)
@@ -156,11 +161,27 @@ def appliance_lines(block: Block, day: LocalDay, uses: Uses, rows: Ints, without
     energy = pa.array(uses.energy_wh[index]).cast(pa.string())
     who = joined("", '"service_point_id":"', point, '","appliance":"', appliance, '"')
     lines = [
-        joined("", '{"event":"use",', who, ',"started_at":"', started, '","duration_seconds":', seconds, ',"energy_wh":', energy, "}")
-    ]  # fmt: skip
+        joined(
+            "",
+            '{"event":"use",',
+            who,
+            ',"started_at":"',
+            started,
+            '","duration_seconds":',
+            seconds,
+            ',"energy_wh":',
+            energy,
+            "}",
+        )
+    ]
     by_hand = np.isin(uses.appliance[index], _STARTED_BY_HAND) & ~uses.is_timed[index]
     pressed = joined(
-        "", '{"event":"manual_start",', who, ',"occurred_at":"', started, '","timer_at_local":null,"weekdays":null}'
+        "",
+        '{"event":"manual_start",',
+        who,
+        ',"occurred_at":"',
+        started,
+        '","timer_at_local":null,"weekdays":null}',
     )
     lines.append(pressed.filter(pa.array(by_hand)))
     # A timer is set on the first day seen and now and then again, in the evening.
@@ -171,8 +192,15 @@ def appliance_lines(block: Block, day: LocalDay, uses: Uses, rows: Ints, without
     at = joined("", padded(clock // 4, 2), ":", padded(clock % 4 * 15, 2))
     evening = iso_local(local_epoch(np.full(len(index), day.day), 19 * 3600 + uses.row[index] * 37 % 7_200))
     setting = joined(
-        "", '{"event":"timer_set",', who, ',"occurred_at":"', evening, '","timer_at_local":"', at, '","weekdays":"1,2,3,4,5,6,7"}'
-    )  # fmt: skip
+        "",
+        '{"event":"timer_set",',
+        who,
+        ',"occurred_at":"',
+        evening,
+        '","timer_at_local":"',
+        at,
+        '","weekdays":"1,2,3,4,5,6,7"}',
+    )
     lines.append(setting.filter(pa.array(is_set)))
     every = pa.concat_arrays([pa.array([], pa.string()), *lines])
     return lines_of(every)

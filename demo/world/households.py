@@ -1,7 +1,7 @@
 """What each household owns and how it pays: the causes behind its load and its money.
 
-Belongs here: equipment, tariff, payment character and priority of each tenancy, drawn once. Does not belong here: what
-happens on a day (usage.py) or on a bill (billing.py).
+Belongs here: equipment, tariff, payment character and priority of each tenancy, drawn once. Does not belong
+here: what happens on a day (usage.py) or on a bill (billing.py).
 """
 
 from __future__ import annotations
@@ -121,7 +121,9 @@ def make_equipment(config: WorldConfig, people: Population, streams: Streams) ->
         is_ev_timed=is_timed,
         pv_w=np.where(pv_on < FAR_DAY, pv_w, 0).astype(np.float32),
         pv_on=pv_on,
-        runs_per_day=np.where(is_shop, 0, np.where(pattern == FAMILY, 1.35, 0.55 + 0.12 * size)).astype(np.float32),
+        runs_per_day=np.where(is_shop, 0, np.where(pattern == FAMILY, 1.35, 0.55 + 0.12 * size)).astype(
+            np.float32
+        ),
         is_opted_in_han=~is_shop & (draw.random(n) < 0.21)[place],
         tariff=tariff,
     )
@@ -168,7 +170,8 @@ def make_character(config: WorldConfig, people: Population, streams: Streams) ->
         is_paperless=draw.random(t) < np.where(is_old, 0.3, 0.65),
         contract_end=contract_end,
         is_medical=~shop & (draw.random(t) < np.where(is_old, 0.05, 0.016)),
-        is_vulnerable=~shop & (draw.random(t) < np.where(kind == HARDSHIP, 0.14, np.where(is_old, 0.05, 0.015))),
+        is_vulnerable=~shop
+        & (draw.random(t) < np.where(kind == HARDSHIP, 0.14, np.where(is_old, 0.05, 0.015))),
         is_deceased=~shop & (draw.random(t) < np.where(is_old, 0.012, 0.001)),
         is_bankrupt=draw.random(t) < np.where(kind == HARDSHIP, 0.04, 0.001),
         is_do_not_contact=draw.random(t) < 0.015,

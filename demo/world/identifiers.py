@@ -1,7 +1,7 @@
 """How the world's row numbers become the identifiers that its systems print.
 
-Belongs here: account, customer, premise, service-point, meter, bill, payment and phone numbers, and addresses.
-Does not belong here: who owns them.
+Belongs here: account, customer, premise, service-point, meter, bill, payment and phone numbers, and
+addresses. Does not belong here: who owns them.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def bill_numbers(account_serials: Ints, month: Ints) -> Ints:
 def phone_digits(serials: Ints) -> pa.Array:
     """Ten-digit phone numbers that nobody can have; null where the serial is negative.
 
-    The first 60,000 are exchange 555 of six area codes; further ones lie in area codes N9X, which the numbering plan
-    reserves for its own expansion and never assigns.
+    The first 60,000 are exchange 555 of six area codes; further ones lie in area codes N9X, which the
+    numbering plan reserves for its own expansion and never assigns.
     """
     spread = (serials * 7919) % 10_000
     few = AREA_CODES[(serials // 10_000) % 6] * 10_000_000 + 555 * 10_000 + spread
@@ -95,7 +95,11 @@ def phone_digits(serials: Ints) -> pa.Array:
 
 def full_addresses(premises: Premises, index: Ints, streets: pa.Array | None = None) -> pa.Array:
     """Address lines of the premises at ``index``, with streets spelled by the given table."""
-    line = joined(" ", pa.array(premises.house_no[index]).cast(pa.string()), take(streets or pa.array(STREETS), premises.street[index]))
+    line = joined(
+        " ",
+        pa.array(premises.house_no[index]).cast(pa.string()),
+        take(streets or pa.array(STREETS), premises.street[index]),
+    )
     unit = pa.array(premises.unit[index])
     with_unit = joined("", line, " APT ", unit.cast(pa.string()))
     return pc.if_else(pc.greater(unit, 0), with_unit, line)
@@ -108,11 +112,15 @@ def cities(premises: Premises, index: Ints) -> pa.Array:
 
 def business_names(persons: Persons, index: Ints) -> pa.Array:
     """Names of the businesses at ``index``."""
-    return joined(" ", take(BUSINESS_HEADS, persons.business_head[index]), take(BUSINESS_TAILS, persons.business_tail[index]))
+    return joined(
+        " ",
+        take(BUSINESS_HEADS, persons.business_head[index]),
+        take(BUSINESS_TAILS, persons.business_tail[index]),
+    )
 
 
 def mail_addresses(persons: Persons, index: Ints, shift: Ints | int = 0) -> pa.Array:
-    """E-mail addresses of persons (null where they have none); ``shift`` gives the same person a second one."""
+    """E-mail addresses of persons (null where they have none); ``shift`` gives a person another."""
     given = pc.utf8_lower(take(GIVEN, persons.given[index]))
     surname = pc.replace_substring(pc.utf8_lower(take(SURNAMES, persons.surname[index])), "'", "")
     kind = (persons.mail_kind[index] + shift) % 4

@@ -1,7 +1,7 @@
-"""The collections ledger's rows: the same bills and payments that the mainframe has, seen by those who chase them.
+"""The collections ledger's rows: the mainframe's bills and payments as those see them who chase them.
 
-Belongs here: invoices, payments, disputes, plans and flags as Arrow tables in the columns of ddl.py. Does not belong
-here: what happened (billing.py), nor how rows are loaded (postgres.py).
+Belongs here: invoices, payments, disputes, plans and flags as Arrow tables in the columns of ddl.py. Does
+not belong here: what happened (billing.py), nor how rows are loaded (postgres.py).
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def _payments(block: Block, bills: Bills, payments: Payments) -> pa.Table:
             "amount_usd": usd(payments.cents),
             "method": take(METHODS, block.character.method[payments.tenancy]),
             "status": pa.array(np.where(returned, "returned", "posted")),
-            "updated_at": moments(np.where(returned, payments.returned_on, payments.received), 20 * 3600 + number % 3_000),
+            "updated_at": moments(
+                np.where(returned, payments.returned_on, payments.received), 20 * 3600 + number % 3_000
+            ),
         }
     )
 
@@ -123,7 +125,9 @@ def _disputes(block: Block, bills: Bills) -> pa.Table:
             "closed_at": moments(part.dispute_closed_on, 15 * 3600 + rows * 37 % 9_000),
             "reason": pa.array(reason),
             "status": pa.array(status),
-            "updated_at": moments(np.where(closed, part.dispute_closed_on, part.disputed_on), 18 * 3600 + rows % 3_000),
+            "updated_at": moments(
+                np.where(closed, part.dispute_closed_on, part.disputed_on), 18 * 3600 + rows % 3_000
+            ),
         }
     )
 
@@ -133,7 +137,11 @@ def _plans(block: Block, bills: Bills, payments: Payments) -> pa.Table:
     rows = np.flatnonzero((bills.plan_on <= end) & (bills.reversed_on > end))
     # One plan an account: the latest.
     latest = rows[np.lexsort((bills.plan_on[rows], bills.tenancy[rows]))]
-    rows = latest[np.append(bills.tenancy[latest][1:] != bills.tenancy[latest][:-1], True)] if len(latest) else latest
+    rows = (
+        latest[np.append(bills.tenancy[latest][1:] != bills.tenancy[latest][:-1], True)]
+        if len(latest)
+        else latest
+    )
     part = bills.take(rows)
     left = open_cents(block.config, bills, payments)[rows]
     is_young = part.plan_on + INSTALMENTS * 30 > end

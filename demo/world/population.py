@@ -1,7 +1,7 @@
-"""Who lives where: premises, tenancies (one household at one premise under one account) and persons, as columns.
+"""Who lives where: premises, tenancies (a household at a premise under an account) and persons, as columns.
 
-Belongs here: the people of one block of premises and the facts that identify them. Does not belong here: how they
-live and use energy (households.py), and how each silo spells them (cis.py, crm.py).
+Belongs here: the people of one block of premises and the facts that identify them. Does not belong here:
+how they live and use energy (households.py), and how each silo spells them (cis.py, crm.py).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Premises:
     """The metered places of a block, one row each."""
 
     number: Ints
-    """Row number in the whole world (0…customers−1); premise number, service point and serial derive from it."""
+    """Row number in the whole world (0…customers−1); premise number, service point, serial derive from it."""
     city: Ints
     street: Ints
     house_no: Ints
@@ -66,7 +66,7 @@ class Premises:
 
 @dataclass(frozen=True)
 class Tenancies:
-    """Households at premises, one row an account: current ones first, in premise order, then earlier and later ones."""
+    """Households at premises, one row an account: today's in premise order, then earlier and later ones."""
 
     premise: Ints
     opened: Ints
@@ -162,8 +162,10 @@ def make_premises(config: WorldConfig, block: int, streams: Streams) -> Premises
     )
 
 
-def _pair_movers(opened: Ints, closed: Ints, may_leave: Bools, may_arrive: Bools, premise: Ints) -> tuple[Ints, Ints]:
-    """Pairs (former tenancy, new tenancy) of people who moved within 60 days; nobody moves twice or into the same place."""
+def _pair_movers(
+    opened: Ints, closed: Ints, may_leave: Bools, may_arrive: Bools, premise: Ints
+) -> tuple[Ints, Ints]:
+    """Pairs (former, new tenancy) of people who moved within 60 days; nobody moves twice or stays put."""
     leavers = np.flatnonzero(may_leave)
     leavers = leavers[np.argsort(closed[leavers], kind="stable")]
     arrivals = np.flatnonzero(may_arrive)
@@ -183,7 +185,7 @@ def _pair_movers(opened: Ints, closed: Ints, may_leave: Bools, may_arrive: Bools
 
 
 def make_tenancies(config: WorldConfig, premises: Premises, streams: Streams) -> tuple[Tenancies, Ints, Ints]:
-    """Tenancies of a block, with the pairs (former, new) of those whose people moved; persons are set afterwards."""
+    """Tenancies of a block, and the pairs (former, new) of people who moved; persons are set afterwards."""
     draw = streams.get("tenancies")
     n = len(premises)
     end, start, days = config.end_day, config.start_day, config.days
@@ -192,7 +194,9 @@ def make_tenancies(config: WorldConfig, premises: Premises, streams: Streams) ->
     opened = np.minimum((end - days - months * 30.4).astype(np.int64), start - 1)
     is_business = premises.dwelling == 2
     pattern = np.where(is_business, BUSINESS, draw.choice(6, n, p=[0.3, 0.22, 0.1, 0.07, 0.23, 0.08]))
-    pattern = np.where((pattern == FAMILY) & (premises.dwelling == 1) & (draw.random(n) < 0.5), WORKER, pattern)
+    pattern = np.where(
+        (pattern == FAMILY) & (premises.dwelling == 1) & (draw.random(n) < 0.5), WORKER, pattern
+    )
 
     # One thing at most happens to a household in the window, so that each decline has one cause.
     u = draw.random(n)
@@ -227,7 +231,9 @@ def make_tenancies(config: WorldConfig, premises: Premises, streams: Streams) ->
 
     extra = np.concatenate([before, after])
     b, a = len(before), len(after)
-    new_pattern = np.where(is_business[extra], BUSINESS, draw.choice(6, b + a, p=[0.34, 0.14, 0.12, 0.16, 0.16, 0.08]))
+    new_pattern = np.where(
+        is_business[extra], BUSINESS, draw.choice(6, b + a, p=[0.34, 0.14, 0.12, 0.16, 0.16, 0.08])
+    )
     far_b, far_a, far_x = np.full(b, FAR_DAY), np.full(a, FAR_DAY), np.full(b + a, FAR_DAY)
     all_pattern = np.concatenate([pattern, new_pattern])
     people = np.array([1.7, 1.6, 2.0, 1.8, 3.8, 1.6, 1.0])[all_pattern]
@@ -269,7 +275,7 @@ def _birth_days(draw: np.random.Generator, pattern: Ints, end_day: int) -> Ints:
 
 
 def make_population(config: WorldConfig, block: int) -> Population:
-    """The premises, tenancies, persons and CIS customers of one block; deterministic from the seed and the block."""
+    """The premises, tenancies, persons and CIS customers of one block; fixed by the seed and the block."""
     streams = Streams(config.seed, block)
     premises = make_premises(config, block, streams)
     tenancies, old, new = make_tenancies(config, premises, streams)
@@ -286,7 +292,7 @@ def make_population(config: WorldConfig, block: int) -> Population:
     latest = holders.copy()
     latest[person_of[old]] = new
 
-    # Others in the household whom the CRM knows: partners and grown-up children, often under the same surname.
+    # Others in the household whom the CRM knows: partners and grown-up children, often with the same surname.
     lives_now = (tenancies.closed >= config.end_day) & ~tenancies.is_business & (tenancies.n_people >= 2)
     hosts = np.flatnonzero(lives_now & (draw.random(t) < 0.3))
     role = np.where(draw.random(len(hosts)) < 0.6, 1, 2)
@@ -302,7 +308,11 @@ def make_population(config: WorldConfig, block: int) -> Population:
     given[h:] = np.where(is_junior[h:], given[host_person], given[h:])
     birth = np.empty(count, np.int64)
     birth[:h] = _birth_days(draw, tenancies.pattern[holders], config.end_day)
-    birth[h:] = np.where(role == 2, birth[host_person] + 365 * draw.integers(19, 34, m), birth[host_person] + draw.integers(-2500, 2500, m))
+    birth[h:] = np.where(
+        role == 2,
+        birth[host_person] + 365 * draw.integers(19, 34, m),
+        birth[host_person] + draw.integers(-2500, 2500, m),
+    )
     birth[h:] = np.minimum(birth[h:], config.end_day - 17 * 366)
 
     base = int(premises.number[0]) * 4 if len(premises) else 0

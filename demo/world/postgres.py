@@ -1,11 +1,13 @@
 """Rows into PostgreSQL by COPY, once a world.
 
-Belongs here: loading Arrow tables and knowing that they are loaded already. Does not belong here: what the rows say.
+Belongs here: loading Arrow tables and knowing that they are loaded already. Does not belong here: what the
+rows say.
 """
 
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pcsv
@@ -33,10 +35,11 @@ class Loader:
         self.fingerprint = fingerprint
         create(database, engine)
         self._connection = engine.raw_connection()
+        # psycopg2's cursor: SQLAlchemy types only what every driver has.
+        self._cursor: Any = self._connection.cursor()
         self.rows = 0
-        with self._connection.cursor() as cursor:
-            tables = ", ".join(f"{database}.{table}" for table in TABLES[database])
-            cursor.execute(f"truncate {tables}, public.world_generation")
+        tables = ", ".join(f"{database}.{table}" for table in TABLES[database])
+        self._cursor.execute(f"truncate {tables}, public.world_generation")
 
     def copy(self, table: str, rows: pa.Table) -> None:
         """Append rows by COPY; columns by name."""
@@ -44,14 +47,17 @@ class Loader:
         pcsv.write_csv(rows, sink, pcsv.WriteOptions(include_header=False, quoting_style="needed"))
         sink.seek(0)
         columns = ", ".join(rows.column_names)
-        with self._connection.cursor() as cursor:
-            cursor.copy_expert(f"copy {self.database}.{table} ({columns}) from stdin with (format csv)", sink)
+        self._cursor.copy_expert(
+            f"copy {self.database}.{table} ({columns}) from stdin with (format csv)", sink
+        )
         self.rows += rows.num_rows
 
     def finish(self) -> None:
         """Leave the marker and commit."""
         with self._connection.cursor() as cursor:
-            cursor.execute("insert into public.world_generation (fingerprint) values (%s)", (self.fingerprint,))
+            cursor.execute(
+                "insert into public.world_generation (fingerprint) values (%s)", (self.fingerprint,)
+            )
         self._connection.commit()
         self._connection.close()
 

@@ -1,7 +1,8 @@
 """What the meter-data system reports of the true load: NEM12 files, with the faults that real ones have.
 
-Belongs here: the faults of meters and communication, and NEM12 text at speed. Does not belong here: the load itself.
-Source of the format: AEMO Meter Data File Format Specification NEM12 & NEM13 (records 100, 200, 300, 400, 900).
+Belongs here: the faults of meters and communication, and NEM12 text at speed. Does not belong here: the
+load itself. Source of the format: AEMO Meter Data File Format Specification NEM12 & NEM13 (records 100,
+200, 300, 400, 900).
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def together(parts: list[Reads]) -> Reads:
 
 @dataclass
 class Faults:
-    """The faults of a block's meters and what they still owe: late days and corrections by the file they come in."""
+    """The faults of a block's meters and what they still owe: late days and corrections by file."""
 
     streams: Streams
     meters: int
@@ -106,13 +107,16 @@ class Faults:
         self.frozen = np.flatnonzero(draw.random(self.meters) < P_FROZEN)
         if len(self.frozen) == 0 and self.streams.block == 0:
             self.frozen = draw.integers(0, self.meters, 1)
-        self.frozen_from = self.first_day + (self.days * draw.uniform(0.3, 0.7, len(self.frozen))).astype(np.int64)
+        self.frozen_from = self.first_day + (self.days * draw.uniform(0.3, 0.7, len(self.frozen))).astype(
+            np.int64
+        )
         self.frozen_to = self.frozen_from + draw.integers(4, 15, len(self.frozen))
 
     def apply(self, day: int, stamp: int, true: Wh, outages: list[tuple[Ints, int, int]]) -> list[Reads]:
-        """The rows that the file of ``day`` holds for import registers, given the true Wh; remembers what comes later.
+        """Import rows that the file of ``day`` holds, given the true Wh; remembers what comes later.
 
-        ``outages`` are rows with their first and last interval (1-based) without power; the load is zero there already.
+        ``outages`` are rows with their first and last interval (1-based) without power; the load is zero
+        there already.
         """
         draw = self.streams.get("faults", day)
         n = self.meters
@@ -123,7 +127,9 @@ class Faults:
         u = draw.random(n)
         spiky = np.flatnonzero(u < P_SPIKE)
         at = draw.integers(0, 96, len(spiky))
-        reads.wh[spiky, at] = np.clip(reads.wh[spiky, at] * draw.integers(20, 50, len(spiky)) + 9_000, 0, MAX_WH)
+        reads.wh[spiky, at] = np.clip(
+            reads.wh[spiky, at] * draw.integers(20, 50, len(spiky)) + 9_000, 0, MAX_WH
+        )
         negative = np.flatnonzero((u >= 0.5) & (u < 0.5 + P_NEGATIVE))
         if day == self.first_day + self.days // 2 and self.streams.block == 0:
             negative = np.union1d(negative, [n // 2])
@@ -135,11 +141,11 @@ class Faults:
         for rows, first, last in outages:
             reads.low[rows], reads.high[rows], reads.kind[rows] = first, last, POWER_OUTAGE
         missing = np.flatnonzero((u >= 0.2) & (u < 0.2 + P_MISSING))
-        self._owe(day, missing[draw.random(len(missing)) < 0.6], stamp, true, draw.integers(2, 6))
+        self._owe(day, missing[draw.random(len(missing)) < 0.6], stamp, true, int(draw.integers(2, 6)))
         present = np.setdiff1d(np.arange(n), missing)
         twice = np.flatnonzero((u >= 0.3) & (u < 0.3 + P_DUPLICATE))
-        rows = reads.take(np.concatenate([present, twice]))
-        return [rows, *self.owed.pop(day, [])]
+        here = reads.take(np.concatenate([present, twice]))
+        return [here, *self.owed.pop(day, [])]
 
     def _estimate(
         self, reads: Reads, rows: Ints, true: Wh, day: int, stamp: int, draw: np.random.Generator
@@ -152,20 +158,27 @@ class Faults:
         reads.wh[rows] = np.where(inside, np.minimum(guess, MAX_WH), reads.wh[rows])
         reads.low[rows], reads.high[rows] = low, high
         reads.kind[rows] = draw.integers(0, POWER_OUTAGE, len(rows))
-        self._owe(day, rows[draw.random(len(rows)) < 0.55], stamp, true, draw.integers(3, 8))
+        self._owe(day, rows[draw.random(len(rows)) < 0.55], stamp, true, int(draw.integers(3, 8)))
 
     def _owe(self, day: int, rows: Ints, stamp: int, true: Wh, later: int) -> None:
         if len(rows):
-            self.owed.setdefault(day + int(later), []).append(actual(rows, IMPORT, stamp, true[rows].copy()))
+            self.owed.setdefault(day + later, []).append(actual(rows, IMPORT, stamp, true[rows].copy()))
 
 
 @cache
 def _value_table() -> NDArray[np.uint8]:
-    """Text of every Wh value as kWh with three decimals and a comma, padded with NUL; negatives follow the positives."""
+    """Text of every Wh as kWh, three decimals and a comma, padded with NUL; negatives follow positives."""
     wh = np.concatenate([np.arange(MAX_WH + 1), -np.arange(1, _MAX_NEGATIVE + 1)])
     size = np.abs(wh)
     whole = pa.array(size // 1000).cast(pa.string())
-    text = joined("", pa.array(np.where(wh < 0, "-", "")), whole, ".", pc.utf8_lpad(pa.array(size % 1000).cast(pa.string()), 3, "0"), ",")
+    text = joined(
+        "",
+        pa.array(np.where(wh < 0, "-", "")),
+        whole,
+        ".",
+        pc.utf8_lpad(pa.array(size % 1000).cast(pa.string()), 3, "0"),
+        ",",
+    )
     return np.frombuffer(np.array(text.to_pylist(), dtype="S7").tobytes(), np.uint8).reshape(-1, 7)
 
 
@@ -186,16 +199,25 @@ def _tails(reads: Reads, update: str) -> pa.Array:
         return pa.array([plain]).take(pa.array(np.zeros(len(reads), np.int64)))
     ranged = joined(
         "",
-        f"V,,,{update},\r\n400,1,", pc.subtract(low, 1).cast(pa.string()), ",A,,\r\n400,", low.cast(pa.string()), ",",
-        high.cast(pa.string()), ",", pa.array(RANGES).take(pa.array(reads.kind)), "\r\n400,", pc.add(high, 1).cast(pa.string()), ",96,A,,\r\n",
-    )  # fmt: skip
+        f"V,,,{update},\r\n400,1,",
+        pc.subtract(low, 1).cast(pa.string()),
+        ",A,,\r\n400,",
+        low.cast(pa.string()),
+        ",",
+        high.cast(pa.string()),
+        ",",
+        pa.array(RANGES).take(pa.array(reads.kind)),
+        "\r\n400,",
+        pc.add(high, 1).cast(pa.string()),
+        ",96,A,,\r\n",
+    )
     return pc.if_else(pc.greater(low, 0), ranged, plain)
 
 
 def write_nem12(
     stream: BinaryIO, name: str, day: date, reads: Reads, nmi: pa.Array, serial: pa.Array, has_export: Bools
 ) -> None:
-    """Write one zipped NEM12 file of ``day`` (rows may hold corrections of earlier days) at about 100 MB of text a second."""
+    """Write one zipped NEM12 file of ``day``; rows may be corrections of earlier days."""
     made = day + timedelta(days=1)
     update = f"{made:%Y%m%d}043000"
     info = zipfile.ZipInfo(name, (made.year, made.month, made.day, 4, 30, 0))
@@ -213,9 +235,21 @@ def write_nem12(
             meter = pa.array(part.meter)
             suffix = pa.array(np.where(part.register == EXPORT, "B1", "E1"))
             head = joined(
-                "", "200,", nmi.take(meter), ",", configuration.take(meter), ",", suffix, ",", suffix, ",N1,",
-                serial.take(meter), ",KWH,15,\r\n300,", pa.array(part.date).cast(pa.string()), ",",
-            )  # fmt: skip
+                "",
+                "200,",
+                nmi.take(meter),
+                ",",
+                configuration.take(meter),
+                ",",
+                suffix,
+                ",",
+                suffix,
+                ",N1,",
+                serial.take(meter),
+                ",KWH,15,\r\n300,",
+                pa.array(part.date).cast(pa.string()),
+                ",",
+            )
             index = np.where(part.wh >= 0, part.wh, MAX_WH - part.wh)
             values = _value_table()[index].reshape(len(part), -1)
             body = np.concatenate([_matrix(head), values, _matrix(_tails(part, update))], axis=1).ravel()

@@ -1,13 +1,12 @@
 """What the simulator knows to be true, as Parquet that only tests and evaluations read.
 
-Belongs here: truth tables by block and their files. Does not belong here: anything a silo may see; no identifier made
-here (person, household) occurs in any source system.
+Belongs here: truth tables by block and their files. Does not belong here: anything a silo may see; no
+identifier made here (person, household) occurs in any source system.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,15 @@ from demo.world.contacts import Contacts
 from demo.world.dialer import p_right_party
 from demo.world.files import Tree
 from demo.world.households import EFFICIENCY_FACTOR, HEATINGS, PAYMENT_TYPES
-from demo.world.identifiers import account_numbers, business_names, customer_numbers, joined, padded, premise_numbers, service_points
+from demo.world.identifiers import (
+    account_numbers,
+    business_names,
+    customer_numbers,
+    joined,
+    padded,
+    premise_numbers,
+    service_points,
+)
 from demo.world.ledger import dates
 from demo.world.occupancy import p_home
 from demo.world.population import ABSENT, DECLINE_CAUSES, EFFICIENCY, LEFT, PATTERNS, ROLES, SOLAR
@@ -109,7 +116,9 @@ def _identity(block: Block, contacts: Contacts, ids: pa.Array) -> pa.Table:
     crm = joined("", "crm:", contacts.ids)
     return pa.table(
         {
-            "person_id": pa.concat_arrays([ids.take(pa.array(customers.person)), ids.take(pa.array(contacts.person))]),
+            "person_id": pa.concat_arrays(
+                [ids.take(pa.array(customers.person)), ids.take(pa.array(contacts.person))]
+            ),
             "record_id": pa.concat_arrays([cis, crm]),
         }
     )
@@ -135,7 +144,9 @@ def decline_pct(block: Block) -> NDArray[np.float64]:
     gone = total - BASE_LOAD_KEEP * base - 0.08 * thermal
     away = total - 0.8 * base - 0.72 * thermal
     fall = np.select(
-        [tenancies.cause == cause for cause in (SOLAR, LEFT, ABSENT, EFFICIENCY)], [solar, gone, away, saved], 0.0
+        [tenancies.cause == cause for cause in (SOLAR, LEFT, ABSENT, EFFICIENCY)],
+        [solar, gone, away, saved],
+        0.0,
     )
     return np.asarray(100 * fall / np.maximum(total, 1))
 
@@ -158,7 +169,9 @@ def _households(block: Block) -> pa.Table:
             "opened_on": dates(tenancies.opened),
             "closed_on": dates(tenancies.closed),
             "occupancy_pattern": take(PATTERNS, tenancies.pattern),
-            "archetype": joined("", take(PATTERNS, tenancies.pattern), "_", take(HEATINGS, equipment.heating), pa.array(parts)),
+            "archetype": joined(
+                "", take(PATTERNS, tenancies.pattern), "_", take(HEATINGS, equipment.heating), pa.array(parts)
+            ),
             "n_people": tenancies.n_people,
             "has_ev": equipment.ev_w > 0,
             "ev_power_w": equipment.ev_w,
@@ -181,12 +194,16 @@ def _households(block: Block) -> pa.Table:
 
 
 def _slots(block: Block) -> list[tuple[str, pa.Table]]:
-    """Truth by weekday type and half-hour: at home by premise, right party by account, for those there at the end."""
-    living = np.flatnonzero(is_open(block, block.config.end_day) & (block.people.tenancies.left > block.config.end_day))
+    """Truth by weekday type and half-hour: at home by premise, right party by account, at the end."""
+    living = np.flatnonzero(
+        is_open(block, block.config.end_day) & (block.people.tenancies.left > block.config.end_day)
+    )
     tables = []
     for first in range(0, len(living), _ROWS_AT_ONCE):
         rows = living[first : first + _ROWS_AT_ONCE]
-        premise = padded(premise_numbers(block.people.premises.number[block.people.tenancies.premise[rows]]), 10)
+        premise = padded(
+            premise_numbers(block.people.premises.number[block.people.tenancies.premise[rows]]), 10
+        )
         account = padded(account_numbers(block.people.tenancies.number[rows]), 12)
         repeat = pa.array(np.repeat(np.arange(len(rows)), 48))
         slot = np.tile(np.arange(48), len(rows))
@@ -195,8 +212,15 @@ def _slots(block: Block) -> list[tuple[str, pa.Table]]:
             shared: dict[str, Any] = {"day_type": kind, "slot": slot}
             at_home = p_home(block.habits, rows, is_weekend=is_weekend).ravel()
             reached = p_right_party(block, rows, is_weekend=is_weekend).ravel()
-            tables.append(("occupancy", pa.table({"premise_no": premise.take(repeat), **shared, "p_home": at_home})))
-            tables.append(("contact", pa.table({"account_no": account.take(repeat), **shared, "p_right_party": reached})))
+            tables.append(
+                ("occupancy", pa.table({"premise_no": premise.take(repeat), **shared, "p_home": at_home}))
+            )
+            tables.append(
+                (
+                    "contact",
+                    pa.table({"account_no": account.take(repeat), **shared, "p_right_party": reached}),
+                )
+            )
     return tables
 
 
@@ -233,7 +257,9 @@ def _value(block: Block) -> pa.Table:
 
     return pa.table(
         {
-            "customer_no": padded(customer_numbers(block.people.customers.number[tenancies.customer[rows]]), 10),
+            "customer_no": padded(
+                customer_numbers(block.people.customers.number[tenancies.customer[rows]]), 10
+            ),
             "account_no": padded(account_numbers(tenancies.number[rows]), 12),
             "expected_margin_12m_usd": expected(12),
             "expected_margin_60m_usd": expected(60),
@@ -248,4 +274,6 @@ def _nonpayment(block: Block, bills: Bills) -> pa.Table:
     order = order[bills.slot[order] < 50]
     p[bills.tenancy[order]] = bills.p_30dpd[order]
     rows = np.flatnonzero(is_open(block, block.config.end_day) & ~np.isnan(p))
-    return pa.table({"account_no": padded(account_numbers(block.people.tenancies.number[rows]), 12), "p_late_30": p[rows]})
+    return pa.table(
+        {"account_no": padded(account_numbers(block.people.tenancies.number[rows]), 12), "p_late_30": p[rows]}
+    )

@@ -1,7 +1,7 @@
 """The load of every home in quarter-hours, from what people do, the weather and their equipment.
 
-Belongs here: one local day of import, export and appliance use for a block. Does not belong here: how meters report it
-(readings.py), nor the choice of who lives where.
+Belongs here: one local day of import, export and appliance use for a block. Does not belong here: how
+meters report it (readings.py), nor the choice of who lives where.
 """
 
 from __future__ import annotations
@@ -18,13 +18,22 @@ from demo.world.occupancy import Habits, Presence, draw_presence, p_home
 from demo.world.population import ABSENT, EFFICIENCY, Population
 from demo.world.weather import COOLING_BALANCE_C, HEATING_BALANCE_C, Weather, coefficient_of_performance
 
-APPLIANCES = ("heat_pump", "air_conditioner", "ev_charger", "dishwasher", "washing_machine", "dryer", "water_heater", "oven")
+APPLIANCES = (
+    "heat_pump",
+    "air_conditioner",
+    "ev_charger",
+    "dishwasher",
+    "washing_machine",
+    "dryer",
+    "water_heater",
+    "oven",
+)
 SETBACK = 0.72
 """Share of the thermal need that is met while nobody is at home."""
 SOLAR_SHARE_USED = 0.42
 """Share of their own generation that homes use themselves, for expectations of the past."""
 
-# appliance → (runs a day, Wh a run, quarter-hours a run, three clock minutes at which it may start, ±, share with a timer)
+# appliance → (runs a day, Wh a run, quarters a run, three minutes it may start at, ±, share with a timer)
 _RUNS: dict[str, tuple[float, float, int, tuple[float, float, float], float, float]] = {
     "dishwasher": (0.6, 1_150, 6, (1_190, 810, 1_290), 40, 0.18),
     "washing_machine": (0.45, 650, 5, (600, 1_120, 840), 70, 0.1),
@@ -67,7 +76,7 @@ def activity_shape(minutes: NDArray[np.float32]) -> Floats:
 
 
 def occupants(people: Population, day: int) -> Ints:
-    """For each premise, the tenancy whose household and equipment are there on the day (maybe gone already)."""
+    """For each premise, the tenancy whose household is there on the day (or the last that was)."""
     tenancies = people.tenancies
     n = len(people.premises)
     result = np.arange(n)
@@ -78,9 +87,14 @@ def occupants(people: Population, day: int) -> Ints:
 
 
 def simulate_day(
-    day: LocalDay, people: Population, equipment: Equipment, habits: Habits, weather: Weather, streams: Streams
+    day: LocalDay,
+    people: Population,
+    equipment: Equipment,
+    habits: Habits,
+    weather: Weather,
+    streams: Streams,
 ) -> DayLoad:
-    """One local day of all premises of the block; depends on the day and the block only, never on days before."""
+    """One local day of all premises of the block; depends on the day and the block only."""
     draw = streams.get("load", day.day)
     rows = occupants(people, day.day)
     tenancies = people.tenancies
@@ -117,18 +131,30 @@ def simulate_day(
     export = np.zeros((n, quarters), np.float32)
     panels = np.flatnonzero(equipment.pv_on[rows] <= day.day)
     if len(panels):
-        sun = clear_sky(day)[None, :] * weather.quarters(weather.cloud, day.start_epoch, quarters)[station[panels]]
+        sun = (
+            clear_sky(day)[None, :]
+            * weather.quarters(weather.cloud, day.start_epoch, quarters)[station[panels]]
+        )
         sun *= draw.uniform(0.9, 1.05, (len(panels), quarters)).astype(np.float32)
         net = load[panels] - sun * equipment.pv_w[rows[panels], None] / 4
         load[panels] = np.maximum(net, 0)
         export[panels] = np.maximum(-net, 0)
-    return DayLoad(np.rint(load).astype(np.int32), np.rint(export).astype(np.int32), presence.home, _stack(uses))
+    return DayLoad(
+        np.rint(load).astype(np.int32), np.rint(export).astype(np.int32), presence.home, _stack(uses)
+    )
 
 
 def _thermal(
-    day: LocalDay, rows: Ints, equipment: Equipment, weather: Weather, station: Ints, presence: Presence,
-    is_vacant: Bools, saved: Floats, draw: np.random.Generator,
-) -> Floats:  # fmt: skip
+    day: LocalDay,
+    rows: Ints,
+    equipment: Equipment,
+    weather: Weather,
+    station: Ints,
+    presence: Presence,
+    is_vacant: Bools,
+    saved: Floats,
+    draw: np.random.Generator,
+) -> Floats:
     temperature = weather.quarters(weather.temperature_c, day.start_epoch, day.n_quarters)
     cold = np.maximum(HEATING_BALANCE_C - temperature, 0).astype(np.float32)
     hot = np.maximum(temperature - COOLING_BALANCE_C, 0).astype(np.float32)
@@ -159,7 +185,12 @@ def _add(load: Floats, rows: Ints, start: Ints, quarters: Ints, power_wh: Floats
 
 
 def _runs(
-    day: LocalDay, rows: Ints, equipment: Equipment, presence: Presence, draw: np.random.Generator, load: Floats
+    day: LocalDay,
+    rows: Ints,
+    equipment: Equipment,
+    presence: Presence,
+    draw: np.random.Generator,
+    load: Floats,
 ) -> list[_Run]:
     result: list[_Run] = []
     for name, (often, energy, length, starts, spread, timed_share) in _RUNS.items():
@@ -167,7 +198,7 @@ def _runs(
         clock = np.array(starts) + draw.normal(0, spread, (len(wanted), 3))
         at = day.first_at_clock[np.clip(clock // 15, 0, 95).astype(np.int64)]
         at = np.minimum(at, day.n_quarters - length)
-        # It runs at the first of three wished times at which somebody is up to start it; some have a timer instead.
+        # It runs at the first of three wished times at which somebody is up; some have a timer.
         there = presence.awake[wanted[:, None], at]
         pick = np.argmax(there, axis=1)
         timed = (rows[wanted] * 31 + len(name)) % 100 < timed_share * 100
@@ -182,11 +213,18 @@ def _runs(
 
 
 def _water(
-    day: LocalDay, rows: Ints, equipment: Equipment, presence: Presence, draw: np.random.Generator, load: Floats
+    day: LocalDay,
+    rows: Ints,
+    equipment: Equipment,
+    presence: Presence,
+    draw: np.random.Generator,
+    load: Floats,
 ) -> list[_Run]:
     result: list[_Run] = []
     for at, spread, energy in ((405.0, 25.0, 1_500.0), (1_230.0, 40.0, 1_200.0)):
-        homes = np.flatnonzero(equipment.has_water_heater[rows] & presence.home[:, day.first_at_clock[int(at // 15)]])
+        homes = np.flatnonzero(
+            equipment.has_water_heater[rows] & presence.home[:, day.first_at_clock[int(at // 15)]]
+        )
         clock = np.clip((at + draw.normal(0, spread, len(homes))) // 15, 0, 92).astype(np.int64)
         timed = (rows[homes] * 17) % 100 < 40
         start = day.first_at_clock[np.where(timed, int(at // 15), clock)]
@@ -198,11 +236,18 @@ def _water(
 
 
 def _charging(
-    day: LocalDay, rows: Ints, equipment: Equipment, presence: Presence, draw: np.random.Generator, load: Floats
+    day: LocalDay,
+    rows: Ints,
+    equipment: Equipment,
+    presence: Presence,
+    draw: np.random.Generator,
+    load: Floats,
 ) -> list[_Run]:
     cars = np.flatnonzero(equipment.ev_w[rows] > 0)
     timed = equipment.is_ev_timed[rows[cars]]
-    begins = np.where(timed, 30 + 15 * (rows[cars] % 7), presence.returned_at[cars] + draw.uniform(0, 30, len(cars)))
+    begins = np.where(
+        timed, 30 + 15 * (rows[cars] % 7), presence.returned_at[cars] + draw.uniform(0, 30, len(cars))
+    )
     start = day.first_at_clock[np.clip(begins // 15, 0, 91).astype(np.int64)]
     energy = equipment.ev_wh[rows[cars]] * draw.gamma(9, 1 / 9, len(cars))
     power = equipment.ev_w[rows[cars]] / 4
@@ -219,7 +264,10 @@ def _thermal_uses(
 ) -> list[_Run]:
     """Heat-pump and air-conditioner use of opted-in homes, as runs of at most six hours."""
     homes = np.flatnonzero(equipment.is_opted_in_han[rows])
-    warm = weather.quarters(weather.temperature_c, day.start_epoch, day.n_quarters).mean(axis=1)[station[homes]] > 18
+    warm = (
+        weather.quarters(weather.temperature_c, day.start_epoch, day.n_quarters).mean(axis=1)[station[homes]]
+        > 18
+    )
     result: list[_Run] = []
     for appliance, own in (
         ("heat_pump", ~warm & (equipment.heating[rows[homes]] == HEAT_PUMP)),
@@ -234,7 +282,14 @@ def _thermal_uses(
             start = np.argmax(on[runs], axis=1)
             stop = on.shape[1] - np.argmax(on[runs, ::-1], axis=1)
             result.append(
-                (APPLIANCES.index(appliance), which[runs], first + start, stop - start, used[runs], np.zeros(len(runs), bool))
+                (
+                    APPLIANCES.index(appliance),
+                    which[runs],
+                    first + start,
+                    stop - start,
+                    used[runs],
+                    np.zeros(len(runs), bool),
+                )
             )
     return result
 
@@ -251,7 +306,7 @@ def _stack(runs: list[_Run]) -> Uses:
 
 
 def clear_sky(day: LocalDay) -> Floats:
-    """Share of the panels' power under a clear sky, by elapsed quarter-hour (43.4° N, solar noon near 12:00 standard)."""
+    """Share of the panels' power under a clear sky by elapsed quarter-hour (43.4° N, noon near 12:00)."""
     of_year = day.date.timetuple().tm_yday
     declination = np.radians(-23.44 * np.cos(2 * np.pi * (of_year + 10) / 365.25))
     hours_utc = (day.start_epoch % 86_400) / 3600 + np.arange(day.n_quarters) / 4 + 0.125
@@ -263,7 +318,7 @@ def clear_sky(day: LocalDay) -> Floats:
 
 @dataclass(frozen=True)
 class Expectation:
-    """Expected energy of each tenancy in Wh: a daily part and coefficients of the degree sums, before and without panels."""
+    """Expected energy of each tenancy in Wh without panels: a daily part and coefficients of degree sums."""
 
     daily_wh: NDArray[np.float64]
     per_heating_kh: NDArray[np.float64]
@@ -276,14 +331,18 @@ class Expectation:
 
 
 def expect(people: Population, equipment: Equipment, habits: Habits) -> Expectation:
-    """What each tenancy should use by its causes; the past's bills are made of it and the truth is measured by it."""
+    """What each tenancy should use by its causes: the past's bills and the truth are made of it."""
     t = len(people.tenancies)
     everybody = np.arange(t)
-    at_home = (5 * p_home(habits, everybody, is_weekend=False) + 2 * p_home(habits, everybody, is_weekend=True)) / 7
+    at_home = (
+        5 * p_home(habits, everybody, is_weekend=False) + 2 * p_home(habits, everybody, is_weekend=True)
+    ) / 7
     middle = (np.arange(48) * 30 + 15).astype(np.float32)
     up = (middle >= habits.wakes_at[:, None] + 13) & (middle < habits.sleeps_at[:, None])
     active = equipment.active_w * 0.5 * 1.107 * (at_home * up * activity_shape(middle)).sum(axis=1)
-    runs = sum(np.minimum(often * equipment.runs_per_day, 1) * energy * 0.88 for often, energy, *_ in _RUNS.values())
+    runs = sum(
+        np.minimum(often * equipment.runs_per_day, 1) * energy * 0.88 for often, energy, *_ in _RUNS.values()
+    )
     water = equipment.has_water_heater * (1_500 * at_home[:, 13] + 1_200 * at_home[:, 41])
     car = equipment.p_ev * (equipment.ev_wh + equipment.ev_w / 8)
     setback = SETBACK + (1 - SETBACK) * at_home.mean(axis=1)

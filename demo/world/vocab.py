@@ -1,7 +1,7 @@
 """Words: names, nicknames, streets, towns and how clerks misspell them.
 
-Belongs here: small word lists and the variants made from each word once, so that rows take a variant by number instead
-of being edited one by one. Does not belong here: who has which name.
+Belongs here: small word lists and the variants made from each word once, so that rows take a variant by
+number instead of being edited one by one. Does not belong here: who has which name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ TYPO_VARIANTS = 6
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
-
 
 
 GIVEN = _words(
@@ -40,19 +39,20 @@ GIVEN = _words(
     "Xeng Pao Kia Ingrid Lars Greta Otto Sigrid Anders Astrid Klaus "
 )
 
-NICKNAMES = {
-    "James": "Jim", "Robert": "Bob", "John": "Jack", "Michael": "Mike", "David": "Dave", "Elizabeth": "Liz",
-    "William": "Bill", "Richard": "Rick", "Joseph": "Joe", "Thomas": "Tom", "Charles": "Chuck", "Christopher": "Chris",
-    "Daniel": "Dan", "Matthew": "Matt", "Anthony": "Tony", "Margaret": "Peggy", "Donald": "Don", "Steven": "Steve",
-    "Andrew": "Andy", "Joshua": "Josh", "Kenneth": "Ken", "Timothy": "Tim", "Deborah": "Deb", "Ronald": "Ron",
-    "Stephanie": "Steph", "Rebecca": "Becky", "Edward": "Ed", "Jeffrey": "Jeff", "Cynthia": "Cindy", "Jacob": "Jake",
-    "Nicholas": "Nick", "Kathleen": "Kathy", "Stephen": "Steve", "Pamela": "Pam", "Samantha": "Sam", "Benjamin": "Ben",
-    "Katherine": "Kate", "Samuel": "Sam", "Christine": "Chris", "Gregory": "Greg", "Alexander": "Alex", "Patrick": "Pat",
-    "Raymond": "Ray", "Jennifer": "Jenny", "Patricia": "Patty", "Barbara": "Barb", "Susan": "Sue", "Jessica": "Jess",
-    "Nathan": "Nate", "Zachary": "Zach", "Douglas": "Doug", "Peter": "Pete", "Lawrence": "Larry", "Gerald": "Jerry",
-    "Harold": "Hal", "Victoria": "Vicky", "Theresa": "Terri", "Russell": "Russ", "Bradley": "Brad", "Philip": "Phil",
-    "Eugene": "Gene", "Albert": "Al", "Arthur": "Art", "Frances": "Fran", "Abigail": "Abby", "Jonathan": "Jon",
-}
+NICKNAMES = dict(
+    pair.split(":")
+    for pair in _words(
+        "James:Jim Robert:Bob John:Jack Michael:Mike David:Dave Elizabeth:Liz William:Bill Richard:Rick "
+        "Joseph:Joe Thomas:Tom Charles:Chuck Christopher:Chris Daniel:Dan Matthew:Matt Anthony:Tony "
+        "Margaret:Peggy Donald:Don Steven:Steve Andrew:Andy Joshua:Josh Kenneth:Ken Timothy:Tim Deborah:Deb "
+        "Ronald:Ron Stephanie:Steph Rebecca:Becky Edward:Ed Jeffrey:Jeff Cynthia:Cindy Jacob:Jake "
+        "Nicholas:Nick Kathleen:Kathy Stephen:Steve Pamela:Pam Samantha:Sam Benjamin:Ben Katherine:Kate "
+        "Samuel:Sam Christine:Chris Gregory:Greg Alexander:Alex Patrick:Pat Raymond:Ray Jennifer:Jenny "
+        "Patricia:Patty Barbara:Barb Susan:Sue Jessica:Jess Nathan:Nate Zachary:Zach Douglas:Doug "
+        "Peter:Pete Lawrence:Larry Gerald:Jerry Harold:Hal Victoria:Vicky Theresa:Terri Russell:Russ "
+        "Bradley:Brad Philip:Phil Eugene:Gene Albert:Al Arthur:Art Frances:Fran Abigail:Abby Jonathan:Jon "
+    )
+)
 
 _COMMON_SURNAMES = _words(
     "Johnson Anderson Smith Olson Nelson Peterson Larson Miller Schmidt Hansen Meyer Mueller Krueger "
@@ -74,11 +74,12 @@ SURNAMES: tuple[str, ...] = tuple(
     dict.fromkeys((*_COMMON_SURNAMES, *(head + tail for tail in _SURNAME_TAILS for head in _SURNAME_HEADS)))
 )
 
-STREETS = tuple(
-    f"{name} {kind}"
-    for kind in ("St", "Ave", "Rd", "Ln", "Dr", "Ct")
-    for name in ["Oak", "Maple", "Cedar", "Birch", "Willow", "Elm", "Pine", "Walnut", "Hickory", "River", "Mill", "Ferry", "Bridge", "Lake", "Prairie", "Meadow", "Orchard", "Quarry", "Church", "School", "Depot", "Railroad", "Harbor", "Sunset", "Heron", "Badger", "Fox", "Otter", "Eagle", "Main", "State", "Market", "Canal", "Lincoln", "Grant"]
+_STREET_NAMES = _words(
+    "Oak Maple Cedar Birch Willow Elm Pine Walnut Hickory River Mill Ferry Bridge Lake Prairie "
+    "Meadow Orchard Quarry Church School Depot Railroad Harbor Sunset Heron Badger Fox Otter Eagle "
+    "Main State Market Canal Lincoln Grant "
 )
+STREETS = tuple(f"{name} {kind}" for kind in ("St", "Ave", "Rd", "Ln", "Dr", "Ct") for name in _STREET_NAMES)
 
 CITIES = ("Riverbend", "Lakeside", "North Hill", "Ferryville Mills", "Otter Creek")
 CITY_STATIONS = np.array([0, 1, 2, 0, 1])
@@ -89,12 +90,46 @@ CITY_LONGITUDE = np.array([-89.741, -89.602, -89.688, -89.823, -89.556])
 
 AREA_CODES = np.array([608, 414, 920, 715, 262, 534])
 
-BUSINESS_HEADS = ("Riverbend", "Lakeside", "Badger", "Prairie", "Three Rivers", "Main Street", "North Hill", "Heron", "Mill Pond", "Otter")
-BUSINESS_TAILS = ("Bakery LLC", "Auto Repair", "Dental Care", "Hardware Inc", "Cafe", "Veterinary Clinic", "Printing Co", "Hair Studio", "Brewing LLC", "Fitness")
+BUSINESS_HEADS = (
+    "Riverbend",
+    "Lakeside",
+    "Badger",
+    "Prairie",
+    "Three Rivers",
+    "Main Street",
+    "North Hill",
+    "Heron",
+    "Mill Pond",
+    "Otter",
+)
+BUSINESS_TAILS = (
+    "Bakery LLC",
+    "Auto Repair",
+    "Dental Care",
+    "Hardware Inc",
+    "Cafe",
+    "Veterinary Clinic",
+    "Printing Co",
+    "Hair Studio",
+    "Brewing LLC",
+    "Fitness",
+)
 
 OFFERS = ("paperless", "autopay", "tou_tariff", "energy_audit", "ev_tariff", "smart_thermostat")
 
-_NEIGHBOURS = {"a": "s", "e": "r", "i": "o", "o": "p", "n": "m", "s": "d", "t": "r", "r": "t", "l": "k", "h": "j", "d": "f"}
+_NEIGHBOURS = {
+    "a": "s",
+    "e": "r",
+    "i": "o",
+    "o": "p",
+    "n": "m",
+    "s": "d",
+    "t": "r",
+    "r": "t",
+    "l": "k",
+    "h": "j",
+    "d": "f",
+}
 
 
 def _mistype(word: str, draw: random.Random) -> str:

@@ -1,7 +1,7 @@
 """The weather of each station: season, day and passing fronts.
 
-Belongs here: hourly temperature and humidity, and the degree sums that bills are made of. Does not belong here: what
-people do about it (usage.py).
+Belongs here: hourly temperature and humidity, and the degree sums that bills are made of. Does not belong
+here: what people do about it (usage.py).
 """
 
 from __future__ import annotations
@@ -46,11 +46,14 @@ class Weather:
         share = (hour - low).astype(np.float32)
         return values[:, low] * (1 - share) + values[:, low + 1] * share
 
-    def between(self, sums: NDArray[np.float64], station: Ints, first: Ints, last: Ints) -> NDArray[np.float64]:
+    def between(
+        self, sums: NDArray[np.float64], station: Ints, first: Ints, last: Ints
+    ) -> NDArray[np.float64]:
         """Degree sums of the stations over the days [first, last), of any one shape."""
         top = sums.shape[1] - 1
         return np.asarray(
-            sums[station, np.clip(last - self.first_day, 0, top)] - sums[station, np.clip(first - self.first_day, 0, top)]
+            sums[station, np.clip(last - self.first_day, 0, top)]
+            - sums[station, np.clip(first - self.first_day, 0, top)]
         )
 
 
@@ -79,8 +82,12 @@ def make_weather(config: WorldConfig) -> Weather:
         own = lfilter([1.0], [1.0, -0.95], draw.normal(0, 0.22, hours + 200))[200:]
         cover = lfilter([1.0], [1.0, -0.93], draw.normal(0, 0.37, hours + 200))[200:]
         sun = 1 / (1 + np.exp(-1.6 * (cover + 0.5)))
-        temperature[station] = np.round(season + daily * (0.6 + 0.6 * sun) + front + own + offsets[station], 2)
-        humidity[station] = np.round(np.clip(72 - 2.2 * daily - 14 * (sun - 0.6) + draw.normal(0, 2.5, hours), 18, 100), 2)
+        temperature[station] = np.round(
+            season + daily * (0.6 + 0.6 * sun) + front + own + offsets[station], 2
+        )
+        humidity[station] = np.round(
+            np.clip(72 - 2.2 * daily - 14 * (sun - 0.6) + draw.normal(0, 2.5, hours), 18, 100), 2
+        )
         cloud[station] = 0.12 + 0.88 * sun
     cold = np.maximum(HEATING_BALANCE_C - temperature, 0)
     hot = np.maximum(temperature - COOLING_BALANCE_C, 0)
