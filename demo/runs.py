@@ -8,18 +8,18 @@ The run is a run like any other: it lies in the instance, so the UI shows it wit
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 from dagster._core.utils import make_new_run_id
+from rich.console import Console
 
 from connectors.errors import GridCRMError
 from connectors.paths import Paths
@@ -48,7 +48,6 @@ def run_job(
     job: dg.JobDefinition,
     tags: Mapping[str, str],
     on_step: Callable[[str, float], None],
-    run_config: Mapping[str, Any] | None = None,
 ) -> str:
     """Execute ``job``; ``on_step(step, seconds)`` is called from a thread as each step ends.
 
@@ -57,19 +56,15 @@ def run_job(
     Raises:
         RunError: a step failed; names the step and the first line of what it said.
     """
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
     run_id = make_new_run_id()
     ended = threading.Event()
     watcher = threading.Thread(target=_watch, args=(opened, run_id, on_step, ended), daemon=True)
     watcher.start()
     try:
-        result = job.execute_in_process(
-            instance=opened,
-            tags=dict(tags),
-            run_id=run_id,
-            run_config={**QUIET, **(run_config or {})},
-            raise_on_error=False,
-        )
+        with _output_to(Path(opened.root_directory) / "runs.log"):
+            result = job.execute_in_process(
+                instance=opened, tags=dict(tags), run_id=run_id, run_config=QUIET, raise_on_error=False
+            )
     finally:
         ended.set()
         watcher.join()
@@ -88,6 +83,33 @@ def run_job(
     if failed:
         raise RunError(f"checks failed in job {job.name}: {', '.join(failed)} (open the run in the UI)")
     return run_id
+
+
+@contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Send everything that this process and its children print to ``log``: dbt alone prints a line a test.
+
+    Whoever prints progress meanwhile writes to a duplicate of the terminal (:func:`terminal`).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with open(log, "ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, duplicate in zip((1, 2), kept, strict=True):
+                os.dup2(duplicate, number)
+                os.close(duplicate)
+
+
+def terminal() -> Console:
+    """A console on a duplicate of standard output: still the terminal while a run's output goes to its log."""
+    return Console(file=os.fdopen(os.dup(1), "w", buffering=1), highlight=False)
 
 
 def _watch(

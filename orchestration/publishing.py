@@ -43,7 +43,7 @@ def publish(paths: Paths, models: Iterable[tuple[str, str]]) -> dict[str, int]:
             temporary = target.with_suffix(f".{os.getpid()}.tmp")
             relation = f'"{schema}"."{model}"'
             connection.execute(f"copy {relation} to '{temporary}' (format parquet, compression zstd)")
-            row = connection.execute(f"select count(*) from '{temporary}'").fetchone()
+            row = connection.execute(f"select count(*) from read_parquet('{temporary}')").fetchone()
             os.replace(temporary, target)
             counts[f"{schema}.{model}"] = row[0] if row else 0
     return counts
