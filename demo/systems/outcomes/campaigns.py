@@ -9,22 +9,25 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from demo.systems.outcomes.draws import Draws, Floats
+from demo.world.campaigns import VALUE_USD
 
 EVENT_COLUMNS = ("event_id", "audience_id", "member_key", "customer_id", "event", "occurred_at", "value_usd")
 _BOUNCES = 0.012
 _OPENS = 0.32  # of those who do not respond anyway
 _UNSUBSCRIBES = 0.004
+_VALUE_SPREAD = 0.25  # of its logarithm, as in the history of campaigns in demo.world
 _SENT_AT_UTC_HOUR = 15  # nine in the morning, central standard time
 
 
 def play_campaign(members: pd.DataFrame, p_response: Floats, day: date, draws: Draws) -> pd.DataFrame:
     """The events of ``day`` for members who have none yet.
 
-    ``members`` has ``audience_id``, ``member_key``, ``customer_id``; ``p_response`` is the true probability
-    that the message makes each respond. Who is unknown to the truth (NaN) cannot be reached: the message
-    bounces.
+    ``members`` has ``audience_id``, ``member_key``, ``customer_id``, ``offer_id``; ``p_response`` is the
+    true probability that the message makes each respond. Who is unknown to the truth (NaN) cannot be
+    reached: the message bounces.
     """
     if members.empty:
         return pd.DataFrame(columns=list(EVENT_COLUMNS), dtype=object)
@@ -38,7 +41,8 @@ def play_campaign(members: pd.DataFrame, p_response: Floats, day: date, draws: D
     sent = draws.uniform(key, "sent") * 15
     opened_after = sent + 1 + draws.uniform(key, "opened") * 300
     acted_after = opened_after + 1 + draws.uniform(key, "acted") * 180
-    value = np.round(20 + 60 * draws.uniform(key, "value"), 2)
+    typical = rows["offer_id"].map(VALUE_USD).fillna(0.0).to_numpy(dtype=float)
+    value = typical * np.exp(_VALUE_SPREAD * ndtri(draws.uniform(key, "value").clip(1e-9)))
     parts = [
         _events(rows, key, "bounced", bounced, sent, None, day, draws),
         _events(rows, key, "delivered", ~bounced, sent, None, day, draws),

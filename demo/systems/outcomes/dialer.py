@@ -17,7 +17,7 @@ COLUMNS = (
     *("call_id", "list_id", "call_key", "customer_id", "account_no", "phone", "dialed_at", "agent_id"),
     *("disposition", "talk_seconds", "attempt_no", "is_random_slot"),
 )
-MAX_ATTEMPTS = 6
+_MAX_ATTEMPTS = 6
 # What a call ends in when the right person does not answer: the shares of the history in demo.world.dialer.
 _OTHERWISE = {"answered_wrong": 0.09, "refused": 0.04, "voicemail": 0.37, "busy": 0.07, "no_answer": 0.43}
 # People behind with their payments hang up more often on a call about them: added to ``refused`` at
@@ -46,7 +46,7 @@ def play_calls(rows: pd.DataFrame, truth: CallTruth, day: date, draws: Draws) ->
     today = rows[rows["call_date"] == day.isoformat()].reset_index(drop=True)
     if today.empty:
         return pd.DataFrame(columns=COLUMNS, dtype=object)
-    tries = pd.to_numeric(today["max_attempts"], errors="coerce").fillna(1).clip(1, MAX_ATTEMPTS).astype(int)
+    tries = pd.to_numeric(today["max_attempts"], errors="coerce").fillna(1).clip(0, _MAX_ATTEMPTS).astype(int)
     start, end = _minutes(today["window_start_local"]), _minutes(today["window_end_local"])
     attempts = today.loc[today.index.repeat(tries)].copy()
     attempts["attempt_no"] = attempts.groupby(level=0).cumcount() + 1

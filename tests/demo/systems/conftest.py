@@ -74,7 +74,7 @@ def _write_truth(paths: Paths, n_people: int = 400) -> None:
     """A small truth.
 
     Even accounts are home on weekday evenings (0.6) and nobody else is (0.05), but account 0 always. Odd
-    households moved out on 1 November and respond to the e-mail about solar (0.5).
+    households moved out on 1 November and respond to the e-mail about the tariff (0.5).
     """
     paths.truth.mkdir(parents=True)
     accounts = [f"{n:012d}" for n in range(n_people)]
@@ -99,7 +99,7 @@ def _write_truth(paths: Paths, n_people: int = 400) -> None:
     pd.DataFrame(
         {
             "person_id": people * 2,
-            "offer_id": "solar",
+            "offer_id": "tou_tariff",
             "channel": ["email"] * n_people + ["letter"] * n_people,
             "p_response_treated": [0.5 if n % 2 else 0.0 for n in range(n_people)] + [1.0] * n_people,
             "p_response_control": 0.01,

@@ -185,6 +185,11 @@ def test_recalled_rows_are_not_called_and_updated_rows_are_called_as_updated(wor
     assert out.loc[out["call_key"] == "C4:2026-11-17", "list_id"].tolist() == ["b"]
 
 
+def test_a_row_that_allows_no_attempt_is_not_called(world):
+    drop_list(world, "capped", call_rows(date(2026, 11, 17), attempts=0))
+    assert play(world, MONDAY, seed=1).is_empty
+
+
 def test_only_rows_for_the_next_day_are_called(world):
     drop_list(world, "today", call_rows(MONDAY))
     drop_list(world, "in two days", call_rows(date(2026, 11, 18)))
@@ -252,7 +257,7 @@ def member(n: int) -> dict[str, str]:
         "member_key": f"aud:C{n}",
         "customer_id": f"C{n}",
         "email": f"c{n}@example.com",
-        "offer_id": "solar",
+        "offer_id": "tou_tariff",
     }
 
 
@@ -285,7 +290,7 @@ def test_members_respond_by_the_truth_of_their_offer_and_channel(world):
     ).dropna(subset=["responded"])
     assert ((at["delivered"] < at["opened"]) & (at["opened"] < at["responded"])).all()
     assert frame["occurred_at"].str.startswith("2026-11-17T").all()
-    assert frame.loc[frame["event"] == "responded", "value_usd"].astype(float).between(20, 80).all()
+    assert frame.loc[frame["event"] == "responded", "value_usd"].astype(float).between(15, 140).all()
     assert frame.loc[frame["event"] != "responded", "value_usd"].isna().all()
 
 
