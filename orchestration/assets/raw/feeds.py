@@ -57,7 +57,7 @@ def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> 
                           "superseded or quarantined."),
         dg.AssetCheckSpec(TOTALS, asset=checked, blocking=True, description="Every control total that a "
                           "file declares equals what was found in it."),
-        dg.AssetCheckSpec(TAKEN, asset=checked, blocking=False, description="No file "
+        dg.AssetCheckSpec(TAKEN, asset=checked, blocking=feed.on_refused == "block", description="No file "
                           "of this run was refused. A refused file stays in landing, nothing of it loaded."),
     ]  # fmt: skip
 
