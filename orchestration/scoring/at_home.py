@@ -25,7 +25,17 @@ import pyarrow as pa
 from orchestration.scoring import pictures
 from orchestration.scoring.contract import Evaluation, Reasons, Score, ScoreContext, ScoreResult, finish
 from orchestration.scoring.evaluation import auc, compare
-from orchestration.scoring.frames import Floats, align, day_numbers, days, flags, need, numbers, texts
+from orchestration.scoring.frames import (
+    Floats,
+    align,
+    contains,
+    day_numbers,
+    days,
+    flags,
+    need,
+    numbers,
+    texts,
+)
 from orchestration.scoring.linear import logit, sigmoid
 
 SLOTS = 48
@@ -64,7 +74,7 @@ class Rhythms:
 def _cube(slots: pd.DataFrame, points: npt.NDArray[np.object_], ctx: ScoreContext) -> Rhythms:
     week = day_numbers(days(slots, "week_start_date"))
     last = float(week[week + 6 <= ctx.as_of_day].max(initial=-1e9))
-    inside = (week <= last) & (week > last - 7 * _WEEKS) & np.isin(texts(slots, "service_point_id"), points)
+    inside = (week <= last) & (week > last - 7 * _WEEKS) & contains(texts(slots, "service_point_id"), points)
     part = slots[inside]
     code, ids = pd.factorize(texts(part, "service_point_id"), sort=True)
     n = len(ids)
@@ -164,9 +174,9 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     n = len(data.points)
     cells = n * 2 * SLOTS
     premise = np.repeat(premise_of.reindex(data.points).to_numpy(object), 2 * SLOTS)
-    others = points[~np.isin(texts(points, "service_point_id"), data.points)].drop_duplicates("premise_id")
-    others = others[~np.isin(texts(others, "premise_id"), premise)]
-    denied = ~np.isin(texts(others, "service_point_id"), agreed)
+    others = points[~contains(texts(points, "service_point_id"), data.points)].drop_duplicates("premise_id")
+    others = others[~contains(texts(others, "premise_id"), premise)]
+    denied = ~contains(texts(others, "service_point_id"), agreed)
     why = np.concatenate(
         [np.full(cells, ""), np.where(denied, "no_consent_profiling_interval", "no_interval_reads")]
     ).astype(object)

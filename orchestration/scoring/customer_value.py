@@ -34,6 +34,7 @@ from orchestration.scoring.frames import (
     Floats,
     ScoringError,
     align,
+    contains,
     day_numbers,
     days,
     flags,
@@ -207,7 +208,7 @@ def potential(frames: Mapping[str, pd.DataFrame], customers: pd.DataFrame, ctx: 
         band = size.reindex(texts(treated, "customer_id")).fillna(1).to_numpy(dtype=np.int64)
         prior = (took.sum() + 0.5) / (len(took) + 20.0)
         rate = (np.bincount(band, took, 3) + 20 * prior) / (np.bincount(band, minlength=3) + 20)
-        taken = np.isin(ids, texts(offer[flags(offer, "has_responded")], "customer_id"))
+        taken = contains(ids, texts(offer[flags(offer, "has_responded")], "customer_id"))
         total += np.where(taken, 0.0, rate[tercile] * mean_value)
     return total
 
@@ -314,7 +315,7 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     debt_by = pd.Series(bad_debt).groupby(customer).sum()
     ids = texts(customers, "customer_id")
     v12, v60, p10, p90, month_margin = (align(ids, sums.index, sums[c].to_numpy(), 0.0) for c in sums)
-    has_account = np.isin(ids, sums.index.to_numpy(dtype=object))
+    has_account = contains(ids, sums.index.to_numpy(dtype=object))
     p_active = np.where(has_account, 1 - align(ids, gone.index, gone.to_numpy(), 0.0), 0.0)
     to_date = (
         pd.Series(margin.to_date_usd).groupby(owner.reindex(margin.account).to_numpy(dtype=object)).sum()

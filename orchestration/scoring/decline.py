@@ -25,6 +25,7 @@ from orchestration.scoring.frames import (
     Floats,
     ScoringError,
     align,
+    contains,
     day_numbers,
     days,
     flags,
@@ -261,7 +262,7 @@ def lifecycle(
     closing."""
     stage = np.full(len(customers), "at_peak", dtype=object)
     stage[ratio > 1.12] = "growing"
-    declining = np.isin(cause, ["solar", "efficiency", "tariff"]) | (ratio < 0.85)
+    declining = contains(cause, ["solar", "efficiency", "tariff"]) | (ratio < 0.85)
     stage[declining] = "declining"
     ending = numbers(customers, "days_to_contract_end", 9e9)
     near_end = (ending <= 60) & (ending >= -30)
@@ -285,7 +286,7 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     is_closed = np.isfinite(closed_on) & (closed_on <= ctx.as_of_day)
     points_of = texts(accounts, "service_point_id")
     closing_points = set(points_of[is_closed]) - set(points_of[~is_closed])
-    found = find(meters, weekly, np.isin(meters.ids, list(closing_points)), ctx)
+    found = find(meters, weekly, contains(meters.ids, np.array(sorted(closing_points), dtype=object)), ctx)
     history = trend.fit(need(frames, "fct_bill"), ctx)
 
     ids, points = texts(customers, "customer_id"), texts(customers, "primary_service_point_id")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from orchestration.scoring.frames import Bools, Floats, stable_unit
+from orchestration.scoring.frames import Bools, Floats, contains, stable_unit
 
 Metric = Callable[[Floats, Floats], float]
 
@@ -115,7 +115,7 @@ def compare(
     rows = np.arange(len(y))
     if len(y) > _BOOTSTRAP_ROWS:
         kept = rng.permutation(n_groups)[: max(50, int(n_groups * _BOOTSTRAP_ROWS / len(y)))]
-        rows = rows[np.isin(code, kept)]
+        rows = rows[contains(code, kept)]
         _, code = np.unique(code[rows], return_inverse=True)
         n_groups = int(code.max()) + 1
     order = np.argsort(code, kind="stable")

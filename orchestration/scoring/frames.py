@@ -136,3 +136,9 @@ def align(
     if not np.isnan(missing):
         result[np.isnan(result)] = missing
     return result
+
+
+def contains(values: npt.ArrayLike, members: npt.ArrayLike) -> Bools:
+    """Which of ``values`` are among ``members``, by hashing (numpy's own sorts, which is slow on text)."""
+    result: Bools = pd.Index(np.asarray(values)).isin(np.asarray(members))
+    return result

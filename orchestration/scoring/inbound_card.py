@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from orchestration.scoring.contract import Evaluation, Reasons, Score, ScoreContext, ScoreResult, finish
-from orchestration.scoring.frames import Bools, flags, need, numbers, texts
+from orchestration.scoring.frames import Bools, contains, flags, need, numbers, texts
 from orchestration.scoring.rules import NONE
 
 _REASON = {
@@ -87,7 +87,7 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     )
     spoken = np.array([_SPOKEN.get(a, NONE) for a in action], dtype=object)
     no_money_talk = dispute | flags(c, "is_bankrupt")
-    spoken[no_money_talk & np.isin(spoken, ["offer_payment_plan", "mention_open_bill"])] = NONE
+    spoken[no_money_talk & contains(spoken, ["offer_payment_plan", "mention_open_bill"])] = NONE
     order = [
         ("explain_outage", (medical | vulnerable) & (outages >= 1)),
         ("follow_dispute", dispute),

@@ -28,6 +28,7 @@ from orchestration.scoring.frames import (
     Floats,
     ScoringError,
     align,
+    contains,
     day_numbers,
     days,
     flags,
@@ -186,7 +187,7 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     ids = texts(customers, "customer_id")
     current = _current_bills(bills, rows, ctx)
     current_x = features(current)
-    has_bill = np.isin(ids, texts(current, "customer_id"))
+    has_bill = contains(ids, texts(current, "customer_id"))
     at = pd.Index(texts(current, "customer_id")).get_indexer(pd.Index(ids))
     p = np.where(has_bill, model.predict(current_x)[at], np.nan)
     lo, hi = (np.where(has_bill, bound[at], np.nan) for bound in model.interval(current_x))

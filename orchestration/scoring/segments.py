@@ -32,6 +32,7 @@ from orchestration.scoring.frames import (
     Floats,
     ScoringError,
     align,
+    contains,
     day_numbers,
     days,
     flags,
@@ -43,8 +44,8 @@ from orchestration.scoring.frames import (
 
 SLOTS = 48
 #: Rows that a dictionary is fitted on; more does not move the centroids.
-_FIT_ROWS = 6_000
-_K_RANGE = (7, 6, 5, 4, 3)
+_FIT_ROWS = 3_000
+_K_RANGE = (6, 5, 4, 3)
 _STABLE = 0.8
 _WEEKS = 26
 #: Two shapes closer than this (root mean square of the shares) are the same shape in two runs.
@@ -65,7 +66,7 @@ def shapes(slots: pd.DataFrame, points: npt.NDArray[np.object_], ctx: ScoreConte
     inside = (
         (week + 6 <= ctx.as_of_day)
         & (week > ctx.as_of_day - 7 * _WEEKS)
-        & np.isin(texts(slots, "service_point_id"), points)
+        & contains(texts(slots, "service_point_id"), points)
     )
     part = slots[inside]
     weekend = (texts(part, "day_type") == "weekend").astype(np.int64)
@@ -198,7 +199,7 @@ def names(centroids: Floats, previous: pd.DataFrame | None) -> tuple[str, ...]:
 def behaviour(customers: pd.DataFrame) -> npt.NDArray[np.object_]:
     """Behaviour by rules; later rules win."""
     segment = np.full(len(customers), "steady_traditional", dtype=object)
-    digital = flags(customers, "is_paperless") & (np.isin(texts(customers, "payment_method"), ["DD", "ON"]))
+    digital = flags(customers, "is_paperless") & (contains(texts(customers, "payment_method"), ["DD", "ON"]))
     segment[digital] = "steady_digital"
     bills = np.maximum(numbers(customers, "bills_12m", 0.0), 1.0)
     segment[numbers(customers, "late_bills_12m", 0.0) / bills >= 0.25] = "irregular_payer"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from orchestration.scoring.frames import contains
 from orchestration.scoring.rules import CALL_HELP, CALL_RETENTION, EMAIL_OFFER, PLAN_OFFER, REMINDER
 
 LANGUAGES = ("EN", "ES")
@@ -59,7 +60,7 @@ def content_ids(
         np.unique(offer, return_inverse=True)[1]
     ]
     upper = np.array([str(v).upper()[:2] for v in language], dtype=object)
-    suffix = np.where(np.isin(upper, LANGUAGES), upper, "EN").astype(object)
+    suffix = np.where(contains(upper, LANGUAGES), upper, "EN").astype(object)
     result = np.full(len(action), "", dtype=object)
     for template in TEMPLATES:
         rows = (action == template.action) & ((tone == template.tone) | (template.action != REMINDER))

@@ -25,6 +25,7 @@ from orchestration.scoring.frames import (
     Bools,
     Floats,
     align,
+    contains,
     day_numbers,
     days,
     flags,
@@ -61,6 +62,7 @@ _OWN = (
     ("offer_id", pa.string()),
     ("method_used", pa.string()),
 )
+_PAYMENT = (CALL_HELP, REMINDER, PLAN_OFFER)
 _COLUMN = {action: i for i, action in enumerate(ACTIONS)}
 _HOLDOUT_SALT = "gridcrm-holdout"
 #: A letter or a call about money waits this many days after the due date; help is offered by telephone after
@@ -114,13 +116,13 @@ def wanted(frames: Mapping[str, pd.DataFrame], customers: pd.DataFrame) -> Bools
     past_due, arrears = numbers(customers, "days_past_due", 0.0), numbers(customers, "arrears_usd", 0.0)
     overdue = (past_due >= _REMIND_AFTER) & (arrears >= _MIN_ARREARS_USD)
     segment = _text(frames, "non_payment", "payment_segment", ids)
-    struggling = np.isin(segment, ["cash_flow", "hardship"])
+    struggling = contains(segment, ["cash_flow", "hardship"])
     stage, cause = (
         _text(frames, "decline", "lifecycle_stage", ids),
         _text(frames, "decline", "cause_code", ids),
     )
     ending = numbers(customers, "days_to_contract_end", 9e9)
-    leaving = ((stage == "at_risk") | ((ending <= 60) & (ending >= 0))) & ~np.isin(
+    leaving = ((stage == "at_risk") | ((ending <= 60) & (ending >= 0))) & ~contains(
         cause, ["solar", "moved_out"]
     )
     result = np.zeros((len(ids), len(ACTIONS)), dtype=bool)
@@ -160,7 +162,7 @@ def _fatigue(
     recent = texts(calls, "customer_id")[(day > ctx.as_of_day - 7) & (day <= ctx.as_of_day)]
     attempts = align(ids, *np.unique(recent.astype(str), return_counts=True), missing=0.0)
     answered = flags(calls, "is_right_party") & (day > ctx.as_of_day - 7) & (day <= ctx.as_of_day)
-    reached = np.isin(ids, texts(calls, "customer_id")[answered])
+    reached = contains(ids, texts(calls, "customer_id")[answered])
     campaigns = need(frames, "fct_campaign_assignment")
     sent = day_numbers(days(campaigns, "assigned_at"))
     live = (sent > ctx.as_of_day - 30) & (sent <= ctx.as_of_day) & (texts(campaigns, "arm") == "treatment")
@@ -168,7 +170,7 @@ def _fatigue(
         ids, *np.unique(texts(campaigns, "customer_id")[live].astype(str), return_counts=True), missing=0.0
     )
     phone = np.array([CHANNEL[a] == "phone" for a in ACTIONS])
-    market = np.isin(ACTIONS, MARKETING)
+    market = contains(ACTIONS, MARKETING)
     return {
         "attempts_7d": (attempts >= ctx.capacity.max_attempts_7d)[:, None] & phone[None, :],
         "reached_7d": reached[:, None] & phone[None, :],
@@ -227,7 +229,7 @@ def _taken(
         flags(rows, "has_responded") & (day_numbers(days(rows, "assigned_at")) <= ctx.as_of_day).astype(bool)
     ]
     return np.column_stack(
-        [np.isin(ids, texts(rows, "customer_id")[texts(rows, "offer_id") == o]) for o in offers]
+        [contains(ids, texts(rows, "customer_id")[texts(rows, "offer_id") == o]) for o in offers]
     )
 
 
@@ -327,14 +329,14 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     channel = np.array([CHANNEL.get(a, "") for a in action], dtype=object)
     offer = np.where(action == EMAIL_OFFER, candidates.offer, "").astype(object)
     tone = np.where(action == REMINDER, candidates.tone, "friendly").astype(object)
-    tone[np.isin(action, [CALL_HELP, PLAN_OFFER])] = "supportive"
+    tone[contains(action, [CALL_HELP, PLAN_OFFER])] = "supportive"
     tone[~acts] = ""
     value = np.where(acts, candidates.value[n, chosen], 0.0)
     held = is_holdout(ids, ctx.holdout_share)
-    why = np.where(held & np.isin(action, MARKETING), "holdout", "").astype(object)
+    why = np.where(held & contains(action, MARKETING), "holdout", "").astype(object)
     gain = np.where(acts, candidates.gain[n, chosen], 0.0)
     parts = {
-        "expected_loss": np.where(np.isin(action, [CALL_HELP, REMINDER, PLAN_OFFER]), gain, 0.0),
+        "expected_loss": np.where(contains(action, _PAYMENT), gain, 0.0),
         "margin_at_risk": np.where(action == CALL_RETENTION, gain, 0.0),
         "offer_response": np.where(action == EMAIL_OFFER, gain, 0.0),
         "action_cost": np.where(acts, value - gain, 0.0),
@@ -356,10 +358,12 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
             "tone": tone,
             "content_id": templates.content_ids(action, tone, offer, texts(customers, "language")),
             "propensity": propensity,
-            "suppressed_by": candidates.suppressed_by,
+            # What was taken from who gets nothing: a row with an action to send is not itself suppressed.
+            "suppressed_by": np.where(acts, "", candidates.suppressed_by).astype(object),
             "expected_value_usd": value,
             "purpose": np.array([PURPOSE.get(a, "") for a in action], dtype=object),
-            "is_holdout": held,
+            # The hold-out is from marketing: help with a bill reaches everybody.
+            "is_holdout": held & ~contains(action, _PAYMENT),
             "offer_id": offer,
             "method_used": np.where(
                 explore,
