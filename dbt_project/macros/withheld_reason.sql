@@ -20,9 +20,8 @@
         when {{ channel }} = 'email' and {{ customers }}.email is null then 'no_email'
         when {{ channel }} = 'letter' and ({{ customers }}.address_line is null or {{ customers }}.postcode is null)
             then 'no_address'
-        when {{ treatment }}.is_holdout then 'holdout'
+        when {{ purpose }} = 'marketing' and {{ treatment }}.is_holdout then 'holdout'
         when not coalesce({{ treatment }}.eligible, true) then 'ineligible'
-        when {{ treatment }}.suppressed_by <> '' then 'suppressed'
         {% for condition, reason in requires -%}
         when {{ condition }} then '{{ reason }}'
         {% endfor -%}

@@ -6,8 +6,7 @@ customers as (
 
 treatment as (
     {{ latest_score('treatment') }}
-    and offer_id is not null
-    and (channel = 'email' or is_holdout)
+    and channel = 'email'
 ),
 
 campaigns as (

@@ -1,3 +1,5 @@
+{#- A customer for whom something was called for but nothing was permitted has a row too: withheld, with the rule. -#}
+
 with
 
 customers as (
@@ -19,10 +21,13 @@ final as (
         treatment.content_id,
         treatment.reason_1 as reason,
         customers.as_of_date,
-        {{ withheld_reason('treatment.purpose', 'treatment.channel') }} as withheld_reason
+        case
+            when treatment.action_id = 'none' then 'suppressed:' || {{ dbt.split_part('treatment.suppressed_by', "','", 1) }}
+            else {{ withheld_reason('treatment.purpose', 'treatment.channel') }}
+        end as withheld_reason
     from treatment
     inner join customers on treatment.subject_id = customers.customer_id
-    where treatment.action_id <> 'none'
+    where treatment.action_id <> 'none' or treatment.suppressed_by <> ''
 )
 
 select * from final

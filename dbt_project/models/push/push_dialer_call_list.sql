@@ -21,15 +21,12 @@ final as (
         customers.primary_account_id as account_no,
         customers.primary_phone_e164 as phone_e164,
         cast(call_plan.call_date as date) as call_date,
-        call_plan.window_start_local,
-        call_plan.window_end_local,
+        nullif(call_plan.window_start_local, '') as window_start_local,
+        nullif(call_plan.window_end_local, '') as window_end_local,
         customers.time_zone,
         call_plan.purpose,
         cast(call_plan.priority as integer) as priority,
-        case
-            when treatment.channel = 'phone' then treatment.content_id
-            else call_plan.purpose || '_call'
-        end as content_id,
+        treatment.content_id,
         customers.language,
         cast(greatest(least(3, 7 - customers.n_call_attempts_7d), 0) as integer) as max_attempts,
         {{
@@ -37,9 +34,9 @@ final as (
                 'call_plan.purpose',
                 "'phone'",
                 requires=[
+                    ('not call_plan.eligible', 'no_capacity'),
                     ('customers.n_call_attempts_7d >= 7', 'attempt_cap'),
                     ("call_plan.window_start_local < '08:00' or call_plan.window_end_local > '21:00'", 'outside_call_hours'),
-                    ('not call_plan.eligible', 'ineligible'),
                 ],
             )
         }} as withheld_reason

@@ -1,5 +1,5 @@
 {#- Read by identity resolution, which runs between staging and unified: so it depends on staging alone. -#}
-{{ config(materialized='table', schema='staging') }}
+{{ config(materialized='table') }}
 
 with
 

@@ -1,11 +1,11 @@
 with
 
 xref as (
-    select * from {{ ref('stg_gridcrm__customer_xref') }}
+    select * from {{ source('gridcrm', 'customer_xref') }}
 ),
 
 aliases as (
-    select * from {{ ref('stg_gridcrm__customer_alias') }}
+    select * from {{ ref('int_customer_aliases') }}
 ),
 
 final as (
@@ -13,7 +13,10 @@ final as (
         xref.record_id,
         xref.source,
         xref.source_key,
-        coalesce(aliases.customer_id, xref.customer_id) as customer_id
+        coalesce(aliases.customer_id, xref.customer_id) as customer_id,
+        xref.match_probability,
+        xref.decided_by,
+        xref.first_assigned_at
     from xref
     left join aliases on xref.customer_id = aliases.alias_customer_id
 )

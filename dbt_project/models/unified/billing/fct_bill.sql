@@ -48,7 +48,7 @@ final as (
         paid_usd,
         paid_date,
         cast(case when is_reversed then 0 else greatest(amount_usd - paid_usd, 0) end as decimal(12, 2)) as open_usd,
-        greatest({{ days_between('due_date', 'paid_date') }}, 0) as days_late,
+        case when paid_date is not null then greatest({{ days_between('due_date', 'paid_date') }}, 0) end as days_late,
         -- Known as soon as it is paid in time, or thirty days after the due date have passed; a reversed bill has no say.
         case
             when is_reversed then null

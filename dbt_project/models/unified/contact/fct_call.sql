@@ -9,7 +9,7 @@ accounts as (
 ),
 
 aliases as (
-    select * from {{ ref('stg_gridcrm__customer_alias') }}
+    select * from {{ ref('int_customer_aliases') }}
 ),
 
 placed as (

@@ -5,7 +5,7 @@ events as (
 ),
 
 aliases as (
-    select * from {{ ref('stg_gridcrm__customer_alias') }}
+    select * from {{ ref('int_customer_aliases') }}
 ),
 
 final as (

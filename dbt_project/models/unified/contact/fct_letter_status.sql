@@ -5,7 +5,7 @@ statuses as (
 ),
 
 aliases as (
-    select * from {{ ref('stg_gridcrm__customer_alias') }}
+    select * from {{ ref('int_customer_aliases') }}
 ),
 
 -- A letter's id begins with the customer it was written to.

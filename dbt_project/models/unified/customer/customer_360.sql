@@ -98,7 +98,7 @@ final as (
 
         -- contract
         records.since_date,
-        greatest({{ months_between('records.since_date', as_of_date()) }}, 0) as tenure_months,
+        {{ months_between('records.since_date', as_of_date()) }} as tenure_months,
         accounts.tariff_code,
         accounts.contract_end_date,
         {{ days_between(as_of_date(), 'accounts.contract_end_date') }} as days_to_contract_end,
