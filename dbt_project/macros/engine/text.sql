@@ -23,3 +23,8 @@
 
 {#- The hexadecimal MD5 of a text: a short fingerprint, no secret. -#}
 {% macro fingerprint(text) -%}md5({{ text }}){%- endmacro %}
+
+{#- Of a group, the value that belongs to the greatest of another column; a null value may win. -#}
+{% macro latest_by(value, ordering) -%}{{ adapter.dispatch("latest_by", "gridcrm")(value, ordering) }}{%- endmacro %}
+{% macro default__latest_by(value, ordering) -%}max_by({{ value }}, {{ ordering }}){%- endmacro %}
+{% macro duckdb__latest_by(value, ordering) -%}arg_max_null({{ value }}, {{ ordering }}){%- endmacro %}
