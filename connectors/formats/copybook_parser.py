@@ -54,6 +54,7 @@ class Picture:
     digits: int = 0
     scale: int = 0
     is_signed: bool = False
+    is_overpunched: bool = False
     is_edited: bool = False
     has_point: bool = False
     trailing_p: int = 0
@@ -166,6 +167,7 @@ def parse_picture(text: str, line: int = 0) -> Picture:
         digits=digits,
         scale=scale,
         is_signed=bool(symbols & set("S+-cd")),
+        is_overpunched="S" in symbols,
         is_edited=edited,
         has_point="." in symbols,
         trailing_p=trailing_p,

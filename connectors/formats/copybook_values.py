@@ -290,7 +290,7 @@ def _decode_edited(matrix: Bytes2D, field: Field, page: CodePage) -> Decoded:
     shown = np.frombuffer(matrix.tobytes().translate(page.ascii), dtype=np.uint8).reshape(rows, width).copy()
     # The sign may ride on the last digit (S with an explicit point); a digit there is its own plain form.
     last = matrix[:, -1]
-    rides = (page.signed_digit[last] != _INVALID) & (page.digit[last] == _INVALID) & picture.is_signed
+    rides = (page.signed_digit[last] != _INVALID) & (page.digit[last] == _INVALID) & picture.is_overpunched
     shown[rides, -1] = page.signed_digit[last[rides]] + ord("0")
     shown[shown >= 0x80] = ord("?")
     offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)

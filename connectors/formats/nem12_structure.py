@@ -268,6 +268,8 @@ def _read_days(
     days.day[chosen], bad_day = date_field(fields.data, *fields.trimmed(at, 1))
     rules.fail(chosen[bad_day], "bad_date")
     bad_quality, bad_reason = days.quality.add(fields, at, count + 2)
+    # A quality that is none, in a record of odd length, is a value: the number of values is what is wrong.
+    rules.fail(chosen[bad_quality & (fields.count[at] != count + 7)], "field_count")
     rules.fail(chosen[bad_quality], "bad_quality")
     rules.fail(chosen[bad_reason], "bad_reason_code")
     updated, empty, bad_time = time_field(fields.data, *fields.trimmed(at, count + 5), offset_seconds)
@@ -292,7 +294,7 @@ def _read_ranges(ranges: Ranges, days: Days, channels: Channels, fields: Fields,
         np.where(has_day & (channel >= 0), channels.count[channel], 0) if len(channels.rows) else first * 0
     )
     bad_range = bad_first | bad_last | (first < 1) | (last < first) | (last > count)
-    ranges.rules.fail(chosen[has_day & bad_range], "bad_range")
+    ranges.rules.fail(chosen[(count > 0) & bad_range], "bad_range")
     ranges.rules.fail(chosen[bad_quality], "bad_quality")
     ranges.rules.fail(chosen[bad_reason], "bad_reason_code")
 
@@ -304,7 +306,7 @@ def _check_ranges(days: Days, ranges: Ranges, channels: Channels) -> None:
     is_v = as_mask(pc.equal(pa.concat_arrays(days.quality.flag), "V"))
     owned = np.flatnonzero(ranges.owner >= 0)
     owner = ranges.owner[owned]
-    ranges.rules.fail(owned[~is_v[owner]], "range_without_v")
+    ranges.rules.fail(owned[~is_v[owner] & days.rules.is_ok[owner]], "range_without_v")
     same = np.concatenate([[False], owner[1:] == owner[:-1]]) if len(owned) else np.zeros(0, bool)
     expected = np.where(same, np.concatenate([[0], ranges.last[owned][:-1]]) + 1, 1) if len(owned) else owner
     broken = np.zeros(len(days.rows), dtype=bool)

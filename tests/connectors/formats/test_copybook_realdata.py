@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.connectors.formats.sink import decoded
 
 
@@ -76,16 +77,14 @@ def test_little_endian_rdw_with_two_record_types(cobol: Path) -> None:
         },
     )
     assert result.records_by_type == {"C": 316, "P": 684}
-    by_number = {
-        row["_record_no"]: row for table in ("company", "contact") for row in sink.rows(table)
-    }
+    by_number = {row["_record_no"]: row for table in ("company", "contact") for row in sink.rows(table)}
     branch = {"C": "STATIC_DETAILS", "P": "CONTACTS"}
     for record in _expected(cobol / "test4_expected" / "test4.txt"):
         row = _plain(by_number[record["Record_Id"] + 1])
         wanted = _flat({k: record[k] for k in ("SEGMENT_ID", "COMPANY_ID", branch[record["SEGMENT_ID"]])})
         if wanted.get("taxpayer_type") == "N":
-            # The taxpayer's number lies over the text here. The expected text lost its control characters where
-            # ours has spaces; the number is what counts.
+            # A number lies over the text here. The expected text lost its control characters where ours has
+            # spaces; the number is what counts.
             assert row["taxpayer_str"].replace(" ", "") == wanted.pop("taxpayer_str").replace(" ", "")
         assert {name: row.get(name) for name in wanted} == wanted
 
@@ -113,7 +112,12 @@ def test_fillers_are_dropped_and_named_fields_of_filler_groups_kept(cobol: Path)
 @pytest.mark.parametrize("code_page", ["cp037", "cp1140", "cp1141", "cp1148", "cp273", "cp500"])
 def test_code_pages(cobol: Path, code_page: str) -> None:
     sink, _ = _run(
-        cobol, "test9_data", "test9_copybook.cob", code_page=code_page, keep_control_characters=True, trim="none"
+        cobol,
+        "test9_data",
+        "test9_copybook.cob",
+        code_page=code_page,
+        keep_control_characters=True,
+        trim="none",
     )
     name = "test9_cp037_ext.txt" if code_page == "cp037" else f"test9_{code_page}.txt"
     found = {(_shown(row["company_name_np"]), row["amount"]) for row in sink.rows("transdata")}
