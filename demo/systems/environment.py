@@ -156,7 +156,7 @@ def remembered_port(values: Mapping[str, str], name: str) -> int | None:
 
 
 def listen(port: int | None) -> socket.socket:
-    """A listening-ready socket on 127.0.0.1: on this port if it is free, otherwise on any free one."""
+    """A listening socket on 127.0.0.1: on this port if it is free, otherwise on any free one."""
     for candidate in (port, 0):
         if candidate is None:
             continue
@@ -164,6 +164,7 @@ def listen(port: int | None) -> socket.socket:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             server.bind((HOST, candidate))
+            server.listen(128)  # at once: two that are only bound could share the port
         except OSError:
             server.close()
             continue

@@ -25,7 +25,7 @@ from typing import Any
 import psycopg2  # type: ignore[import-untyped]
 
 from demo.systems import crm_inbox
-from demo.systems.environment import HOST, USERNAME, Places, write_private
+from demo.systems.environment import HOST, USERNAME, Places, free_port, write_private
 from demo.systems.errors import SystemsError
 
 DATABASES = ("collections", "crm")
@@ -78,16 +78,13 @@ class PostgresServer:
         self._open_programs()
         if not (self._data / "PG_VERSION").exists():
             await self._init()
-        self._process = await self._spawn(
-            self._bin / "postgres",
-            "-D",
-            self._named,
-            "-p",
-            str(self.port),
-            *(part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")),
-            output=self._places.postgres_log,
-        )
-        await self._wait_until_ready()
+        while not await self._serve():
+            if free_port(self.port) == self.port:
+                raise SystemsError(
+                    f"PostgreSQL ended while starting on port {self.port}: "
+                    f"its own words are in {self._places.postgres_log}"
+                )
+            self.port = free_port(None)  # somebody took it since it was chosen
         try:
             await asyncio.to_thread(self._create_databases)
         except psycopg2.Error as error:
@@ -163,14 +160,20 @@ class PostgresServer:
                 **_account(),
             )
 
-    async def _wait_until_ready(self) -> None:
-        assert self._process is not None
+    async def _serve(self) -> bool:
+        """Start the server and wait until it answers; false when it ended instead."""
+        self._process = await self._spawn(
+            self._bin / "postgres",
+            "-D",
+            self._named,
+            "-p",
+            str(self.port),
+            *(part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")),
+            output=self._places.postgres_log,
+        )
         for _ in range(600):
             if self._process.returncode is not None:
-                raise SystemsError(
-                    f"PostgreSQL ended while starting on port {self.port}: "
-                    f"its own words are in {self._places.postgres_log}"
-                )
+                return False
             try:
                 connection = await asyncio.to_thread(self._connect, "template1")
             except psycopg2.OperationalError as error:
@@ -182,7 +185,7 @@ class PostgresServer:
                 await asyncio.sleep(0.05)
             else:
                 connection.close()
-                return
+                return True
         raise SystemsError(f"PostgreSQL did not answer on port {self.port} within 30 s")
 
     def _connect(self, database: str) -> Any:

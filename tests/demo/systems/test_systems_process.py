@@ -26,7 +26,7 @@ def family(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def assert_gone(processes: list[psutil.Process], seconds: float = 8.0) -> None:
+def assert_gone(processes: list[psutil.Process], seconds: float = 30.0) -> None:
     _, alive = psutil.wait_procs(processes, timeout=seconds)
     assert [process.name() for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
@@ -35,13 +35,13 @@ def test_stop_leaves_no_process_and_a_new_start_has_the_same_addresses(paths):
     systems = Systems(paths)
     started = time.monotonic()
     systems.start()
-    assert time.monotonic() - started < 10  # 0.8 s alone on a machine; the bound is for a busy one
+    assert time.monotonic() - started < 30  # 0.8 s on a quiet machine; the bound is for a busy one
     first, processes = systems.env, family(systems.pid)
     assert any(process.name() == "postgres" for process in processes)
     assert systems.start().env == first  # idempotent
     systems.stop()
     systems.stop()
-    assert_gone(processes, 0.5)
+    assert_gone(processes, 2)
     assert systems.env == {}
     assert systems.pid is None
     with Systems(paths) as again:
@@ -115,7 +115,7 @@ def test_foreground_serves_until_sigterm(paths):
         assert process.wait(15) == 0
     assert "GRIDCRM_SFTP_PORT=" in shown
     assert "PASSWORD" not in shown
-    assert_gone(processes, 0.5)
+    assert_gone(processes, 2)
 
 
 def test_a_data_root_below_a_closed_folder_works_and_stays_closed(tmp_path, pg_url):

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import create_engine, text
 
 from connectors.activation import Activation, load_pushes
 from connectors.connections import check, load_connections
+from connectors.ingest import Ingest, load_feeds
 from connectors.paths import Paths
 from demo.systems import Systems
 from demo.systems.outcomes import play
@@ -74,7 +76,7 @@ def rows_of(columns, n: int, **values) -> pa.Table:
     return pa.table(arrays)
 
 
-def test_what_is_pushed_is_played_and_what_the_tool_rejects_is_reported(utility, connections, pg_url):
+def test_what_is_pushed_is_played_and_what_comes_back_is_taken_in_once(utility, connections, pg_url):
     pushes = load_pushes(ORCHESTRATION / "pushes")
     customers = [f"C{n}" for n in range(40)]
     rows = {
@@ -150,3 +152,22 @@ def test_what_is_pushed_is_played_and_what_the_tool_rejects_is_reported(utility,
     events = summary.campaign_events
     assert events["delivered"] + events.get("bounced", 0) == 39
     assert play(utility.paths, SUNDAY, seed=20261115).is_empty
+
+    ingest = Ingest(utility.paths, connections)
+    feeds = load_feeds(ORCHESTRATION / "feeds")
+    taken = {name: ingest.run(feeds[name]) for name in ("dialer", "print", "campaign")}
+    assert {name: report.rows for name, report in taken.items()} == {
+        "dialer": {"call": sum(summary.calls.values())},
+        "print": {"letter_status": sum(summary.letters.values())},
+        "campaign": {"event": sum(summary.campaign_events.values())},
+    }
+    assert all(report.balance_ok and not report.refused for report in taken.values())
+    assert [sum(ingest.run(feeds[name]).rows.values()) for name in taken] == [0, 0, 0]
+    responded = [
+        event
+        for file in (utility.paths.raw / "campaign/event").rglob("*.parquet")
+        for event in pq.read_table(file, partitioning=None).to_pylist()
+        if event["event"] == "responded"
+    ]
+    assert len(responded) == summary.campaign_events["responded"]
+    assert all(event["value_usd"] > 0 for event in responded)
