@@ -69,9 +69,9 @@ LawfulBasis = Literal["contract", "legitimate_interest", "consent"]
 class Economics:
     """Money assumptions, the utility's to set. Prices are in USD before tax."""
 
-    energy_margin_usd_per_kwh: float = 0.035
-    fixed_margin_usd_per_day: float = 0.25
-    cost_to_serve_usd_per_month: float = 4.0
+    supply_cost_usd_per_kwh: float = 0.096
+    standing_margin_share: float = 0.45
+    cost_to_serve_usd_per_month: float = 4.20
     discount_rate_per_year: float = 0.08
     loss_given_writeoff: float = 0.85
     call_cost_usd: float = 3.50

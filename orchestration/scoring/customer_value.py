@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from orchestration.scoring import hazard, pictures
 from orchestration.scoring.contract import (
-    Economics,
     Evaluation,
     Reasons,
     Score,
@@ -42,102 +41,12 @@ from orchestration.scoring.frames import (
     numbers,
     texts,
 )
-from orchestration.scoring.hazard import MONTH
+from orchestration.scoring.money import MONTH, Rates, annuity_of, margins
 
 _HORIZON = 60
 _DRAWS = 128
 _CHUNK = 20_000
 _BACKTEST_MONTHS = 6
-
-
-@dataclass(frozen=True)
-class Season:
-    """Index of use by day of the year: straight lines between the months' means, around the year.
-
-    ``day`` holds where in the year each month's bills lie on average; billing cycles may all end on one day,
-    and an index of "June" measured at its beginning must not be applied at its end.
-    """
-
-    day: Floats
-    index: Floats
-
-    @classmethod
-    def of(cls, middle: Floats, length: Floats, kwh: Floats) -> Season:
-        """From bills' middle days, lengths and energy."""
-        if not len(middle):
-            return cls(np.zeros(1), np.ones(1))
-        month = middle.astype(np.int64).astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) % 12
-        spanned = np.bincount(month, length, 12)
-        seen = spanned > 0
-        day = (np.bincount(month, length * (middle % 365.25), 12)[seen]) / spanned[seen]
-        usual = np.bincount(month, kwh, 12)[seen] / spanned[seen]
-        order = np.argsort(day)
-        return cls(day[order], np.maximum(usual / max(float(usual.mean()), 1e-9), 0.05)[order])
-
-    def at(self, day: Floats) -> Floats:
-        """The index on days since 1970-01-01."""
-        result: Floats = np.interp(day % 365.25, self.day, self.index, period=365.25)
-        return result
-
-
-@dataclass(frozen=True)
-class Margin:
-    """Expected margin a month per account before bad debt, its relative spread, and what it has been to date.
-
-    The energy part moves with ``season`` (index of each calendar month, January first), the fixed part does
-    not.
-    """
-
-    account: npt.NDArray[np.object_]
-    energy_usd: Floats
-    fixed_usd: float
-    spread: Floats
-    to_date_usd: Floats
-    season: Season
-
-    def season_ahead(self, as_of_day: float, months: int) -> Floats:
-        """The season's index in each of the coming months."""
-        middle = as_of_day + (np.arange(months, dtype=np.float64) + 0.5) * MONTH
-        return self.season.at(middle.astype(np.float64))
-
-
-def margins(bills: pd.DataFrame, as_of_day: float, economics: Economics) -> Margin:
-    """From the bills issued by ``as_of_day``: the last year's kWh a day, months of the year made comparable.
-
-    An account with half a year of winter bills is not twice as large as it is: each bill is divided by the
-    season's index (all accounts' kWh a day in that calendar month against the year) before it is averaged.
-    """
-    issued = day_numbers(days(bills, "issued_date"))
-    start, end = day_numbers(days(bills, "period_start_date")), day_numbers(days(bills, "period_end_date"))
-    good = (issued <= as_of_day) & ~flags(bills, "is_reversed") & (end > start)
-    code, accounts = pd.factorize(texts(bills, "account_id")[good], sort=True)
-    kwh, length = numbers(bills, "billed_kwh", 0.0)[good], (end - start)[good]
-    middle = ((start + end) / 2)[good]
-    season = Season.of(middle, length, kwh)
-    adjusted = kwh / season.at(middle)
-    n = len(accounts)
-    recent = (middle > as_of_day - 372).astype(np.float64)
-    covered = np.bincount(code, length * recent, n)
-    daily = np.bincount(code, adjusted * recent, n) / np.maximum(covered, 1.0)
-    # Shrunk to the average account with the weight of a week of bills.
-    overall = float((adjusted * recent).sum() / max(float((length * recent).sum()), 1.0))
-    daily = (daily * covered + overall * 7.0) / (covered + 7.0)
-    squared = np.bincount(code, recent * length * (adjusted / length) ** 2, n) / np.maximum(covered, 1.0)
-    spread = np.sqrt(np.maximum(squared - daily**2, 0.0)) / np.maximum(daily, 1e-6)
-    fixed = economics.fixed_margin_usd_per_day - economics.cost_to_serve_usd_per_month / MONTH
-    earned: Floats = np.bincount(code, kwh * economics.energy_margin_usd_per_kwh + length * fixed, n).astype(
-        np.float64
-    )
-    energy = MONTH * daily * economics.energy_margin_usd_per_kwh
-    return Margin(
-        np.asarray(accounts, dtype=object), energy, MONTH * fixed, np.clip(spread, 0.05, 0.6), earned, season
-    )
-
-
-def _annuity(rate_per_year: float, months: int) -> Floats:
-    """Present value of 1 USD a month for 0…months, paid in the middle of each month."""
-    discount = (1 + rate_per_year) ** (-(np.arange(months) + 0.5) / 12)
-    return np.concatenate([[0.0], np.cumsum(discount)])
 
 
 def quantiles(
@@ -213,62 +122,58 @@ def potential(frames: Mapping[str, pd.DataFrame], customers: pd.DataFrame, ctx: 
     return total
 
 
+def tariff_of(accounts: pd.DataFrame) -> pd.Series:
+    """The tariff code by account id."""
+    series = pd.Series(texts(accounts, "tariff_code"), index=texts(accounts, "account_id"))
+    return series[~series.index.duplicated()]
+
+
 def backtest(
     frames: Mapping[str, pd.DataFrame], ctx: ScoreContext
 ) -> tuple[Floats, Floats, Floats, npt.NDArray[np.object_]]:
     """Margin brought in the last six months, its forecast as of before, the shortcut's, and the accounts."""
     before = replace(ctx, as_of_date=ctx.as_of_date - timedelta(days=round(_BACKTEST_MONTHS * MONTH)))
     bills, accounts = need(frames, "fct_bill"), need(frames, "dim_account")
-    then = {
-        **frames,
-        "fct_bill": bills[(day_numbers(days(bills, "issued_date")) <= before.as_of_day)],
-        "dim_account": accounts[day_numbers(days(accounts, "opened_date")) <= before.as_of_day],
-    }
-    past = margins(then["fct_bill"], before.as_of_day, ctx.economics)
+    issued = day_numbers(days(bills, "issued_date"))
+    bills = bills[(issued <= ctx.as_of_day) & ~flags(bills, "is_reversed")]
+    old = bills[day_numbers(days(bills, "issued_date")) <= before.as_of_day]
+    if not len(old):
+        nothing = np.zeros(0)
+        return nothing, nothing, nothing, np.zeros(0, dtype=object)
+    opened = day_numbers(days(accounts, "opened_date"))
+    then = {**frames, "fct_bill": old, "dim_account": accounts[opened <= before.as_of_day]}
+    rates, tariff = Rates.of(need(frames, "dim_tariff"), ctx.economics), tariff_of(accounts)
+    past = margins(old, before.as_of_day, tariff, rates)
     ahead = forecast(then, before, _BACKTEST_MONTHS)
-    start = day_numbers(days(bills, "period_start_date"))
-    end = day_numbers(days(bills, "period_end_date"))
-    # Bills reach only as far as the last one issued: every account is judged on the days that bills can
-    # cover.
-    covered = float(
-        np.nanmax(np.where(day_numbers(days(bills, "issued_date")) <= ctx.as_of_day, end, np.nan))
-    )
-    known = (day_numbers(days(bills, "issued_date")) <= ctx.as_of_day) & ~flags(bills, "is_reversed")
-    share = np.clip((end - np.maximum(start, before.as_of_day)) / np.maximum(end - start, 1.0), 0.0, 1.0)
-    economics = ctx.economics
-    fixed = economics.fixed_margin_usd_per_day - economics.cost_to_serve_usd_per_month / MONTH
-    earned = share * (
-        numbers(bills, "billed_kwh", 0.0) * economics.energy_margin_usd_per_kwh + (end - start) * fixed
-    )
-    realised = pd.Series(np.where(known, earned, 0.0)).groupby(texts(bills, "account_id")).sum()
     name = ahead.account
-    # Cycles end on different days: an account's last bill covers part of the window, the rest is not yet
-    # known.
-    last_end = pd.Series(np.where(known, end, np.nan)).groupby(texts(bills, "account_id")).max()
+
+    start, end = (day_numbers(days(bills, f"period_{edge}_date")) for edge in ("start", "end"))
+    owner = texts(bills, "account_id")
+    code = tariff.reindex(owner).fillna("").to_numpy(dtype=object)
+    brought = numbers(bills, "billed_kwh", 0.0) * rates.per_kwh(code) + (end - start) * rates.per_day(code)
+    share = np.clip((end - np.maximum(start, before.as_of_day)) / np.maximum(end - start, 1.0), 0.0, 1.0)
+    realised = pd.Series(share * brought).groupby(owner).sum()
+    # Cycles end on different days: an open account is judged up to its last bill, a closed one up to
+    # everybody's.
+    last = pd.Series(end).groupby(owner).max()
     closed = align(name, texts(accounts, "account_id"), day_numbers(days(accounts, "closed_date")))
-    reach = np.where(
-        closed <= ctx.as_of_day, covered, align(name, last_end.index, last_end.to_numpy(), np.nan)
-    )
+    reach = np.where(closed <= ctx.as_of_day, float(np.nanmax(end)), align(name, last.index, last.to_numpy()))
     months = np.clip((reach - before.as_of_day) / MONTH, 0.0, _BACKTEST_MONTHS)
-    energy = align(name, past.account, past.energy_usd)
-    lived = np.column_stack([np.ones(len(name)), ahead.survival])
     weight = np.clip(months[:, None] - np.arange(_BACKTEST_MONTHS)[None, :], 0.0, 1.0)
+
+    lived = np.column_stack([np.ones(len(name)), ahead.survival])
     present = weight * (lived[:, :-1] + lived[:, 1:]) / 2
-    season = past.season_ahead(before.as_of_day, _BACKTEST_MONTHS)
-    expected = energy * (present @ season) + past.fixed_usd * present.sum(axis=1)
-    old = then["fct_bill"]
-    recent = old[day_numbers(days(old, "issued_date")) > before.as_of_day - 365]
-    average = (
-        recent.assign(
-            _m=numbers(recent, "billed_kwh", 0.0) * economics.energy_margin_usd_per_kwh + MONTH * fixed
-        )
-        .groupby(texts(recent, "account_id"))["_m"]
-        .mean()
+    energy, fixed = (align(name, past.account, part) for part in (past.energy_usd, past.fixed_usd))
+    expected = energy * (
+        present @ past.season_ahead(before.as_of_day, _BACKTEST_MONTHS)
+    ) + fixed * present.sum(axis=1)
+    recent = (start > before.as_of_day - 400) & (end <= before.as_of_day)
+    per_month = (
+        pd.DataFrame({"usd": brought[recent], "days": (end - start)[recent]}).groupby(owner[recent]).sum()
     )
-    rate = sum(ahead.hazards.rates.values())
-    shortcut = align(name, average.index, average.to_numpy()) * (
-        weight * (1 - rate) ** np.arange(_BACKTEST_MONTHS)
-    ).sum(1)
+    average = MONTH * per_month["usd"] / per_month["days"].clip(lower=1.0)
+    constant = (1 - sum(ahead.hazards.rates.values())) ** np.arange(_BACKTEST_MONTHS)
+    shortcut = align(name, average.index, average.to_numpy()) * (weight @ constant)
     good = np.isfinite(expected) & np.isfinite(shortcut) & (months > 0.5)
     actual = align(name, realised.index, realised.to_numpy(), 0.0)
     return actual[good], expected[good], shortcut[good], name[good]
@@ -279,12 +184,14 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     customers, accounts, bills = (need(frames, n) for n in ("customer_360", "dim_account", "fct_bill"))
     if not len(bills):
         raise ScoringError("customer_value: fct_bill is empty; load the billing extract first")
-    margin = margins(bills, ctx.as_of_day, ctx.economics)
+    rates, tariff = Rates.of(need(frames, "dim_tariff"), ctx.economics), tariff_of(accounts)
+    margin = margins(bills, ctx.as_of_day, tariff, rates)
     ahead = forecast(frames, ctx)
     owner = pd.Series(texts(accounts, "customer_id"), index=texts(accounts, "account_id"))
     name = ahead.account
+    # An account without a bill yet uses what the median account uses; its standing charge is its tariff's.
     energy = align(name, margin.account, margin.energy_usd, float(np.median(margin.energy_usd)))
-    monthly = energy + margin.fixed_usd
+    monthly = energy + MONTH * rates.per_day(tariff.reindex(name).fillna("").to_numpy(dtype=object))
     spread = align(name, margin.account, margin.spread, 0.4)
     debt = need(frames, "scores.non_payment")
     loss = numbers(debt, "expected_loss_usd", 0.0)
@@ -296,7 +203,7 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     )
     bad_debt = np.minimum(bad_debt, np.maximum(monthly, 0.0))
     net = monthly - bad_debt
-    annuity = _annuity(ctx.economics.discount_rate_per_year, _HORIZON)
+    annuity = annuity_of(ctx.economics.discount_rate_per_year, _HORIZON)
     flow = np.diff(annuity)
     seasonal = flow * margin.season_ahead(ctx.as_of_day, _HORIZON)
     alive = (np.column_stack([np.ones(len(name)), ahead.survival[:, :-1]]) + ahead.survival) / 2
@@ -438,7 +345,14 @@ def _judged(
 
 SCORE = Score(
     name="customer_value",
-    inputs=("customer_360", "dim_account", "fct_bill", "fct_bill_features", "fct_campaign_assignment"),
+    inputs=(
+        "customer_360",
+        "dim_account",
+        "dim_tariff",
+        "fct_bill",
+        "fct_bill_features",
+        "fct_campaign_assignment",
+    ),
     depends_on_scores=("non_payment",),
     run=run,
     description=__doc__ or "",

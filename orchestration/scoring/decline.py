@@ -23,7 +23,6 @@ from orchestration.scoring.contract import Evaluation, Reasons, Score, ScoreCont
 from orchestration.scoring.frames import (
     Bools,
     Floats,
-    ScoringError,
     align,
     contains,
     day_numbers,
@@ -33,26 +32,13 @@ from orchestration.scoring.frames import (
     numbers,
     texts,
 )
+from orchestration.scoring.meters import Meters, levels, read_meters, read_weather
+from orchestration.scoring.money import Rates
 
-#: Weeks of reads looked at; a year and a half holds every season once before a change.
-_MAX_WEEKS = 78
-_MIN_WEEKS = 8
 _STAGES = ("onboarding", "growing", "at_peak", "declining", "at_risk", "closing")
 #: Below this share of its reference a home counts as empty (a fridge and a router still run).
 _EMPTY = 0.22
-_CHUNK = 50_000
 _PLANTED_DROP, _PLANTED_WEEKS = 0.25, 5
-
-
-@dataclass(frozen=True)
-class Meters:
-    """Daily arrays of the meters read: meters × days up to ``as_of_date``, NaN where a day is unknown."""
-
-    ids: npt.NDArray[np.object_]
-    station: npt.NDArray[np.object_]
-    use: Floats
-    export: Floats
-    evening: Floats
 
 
 @dataclass(frozen=True)
@@ -66,89 +52,6 @@ class Finding:
     recent: Floats
     change: Floats
     cause: npt.NDArray[np.object_]
-
-
-def _meters(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Meters:
-    daily = need(frames, "fct_usage_daily")
-    day = day_numbers(days(daily, "usage_date"))
-    inside = (day <= ctx.as_of_day) & (day > ctx.as_of_day - 7 * _MAX_WEEKS)
-    if not inside.any():
-        raise ScoringError(
-            f"decline: fct_usage_daily has no day up to {ctx.as_of_date}; load meter reads first"
-        )
-    weeks = int((ctx.as_of_day - day[inside].min() + 1) // 7)
-    if weeks < _MIN_WEEKS:
-        raise ScoringError(f"decline: {weeks} whole weeks of daily use are known, {_MIN_WEEKS} are needed")
-    first = ctx.as_of_day - 7 * weeks + 1
-    inside &= day >= first
-    code, ids = pd.factorize(daily["service_point_id"].to_numpy()[inside], sort=True)
-    column = (day[inside] - first).astype(np.int64)
-    shape = (len(ids), 7 * weeks)
-    expected = np.maximum(numbers(daily, "n_expected")[inside], 1.0)
-    complete = numbers(daily, "n_missing", 0.0)[inside] <= 0.25 * expected
-
-    def matrix(name: str, fill: float) -> Floats:
-        result = np.full(shape, fill)
-        values = numbers(daily, name)[inside]
-        result[code[complete], column[complete]] = values[complete]
-        return result
-
-    points, premises = need(frames, "dim_service_point"), need(frames, "dim_premise")
-    station = (
-        points[["service_point_id", "premise_id"]]
-        .merge(premises[["premise_id", "weather_station"]], on="premise_id", how="left")
-        .drop_duplicates("service_point_id")
-        .set_index("service_point_id")["weather_station"]
-    )
-    return Meters(
-        np.asarray(ids, dtype=object),
-        station.reindex(ids).astype(object).to_numpy(),
-        matrix("import_kwh", np.nan),
-        matrix("export_kwh", 0.0),
-        matrix("evening_kwh", np.nan),
-    )
-
-
-def _weather(frames: Mapping[str, pd.DataFrame], n_days: int, ctx: ScoreContext) -> dict[str, Floats]:
-    """Per station the design of each day: heating and cooling degree days and weekend; gaps take the day
-    before."""
-    weather = need(frames, "fct_weather_daily")
-    first = ctx.as_of_day - n_days + 1
-    day = day_numbers(days(weather, "weather_date"))
-    span = np.arange(n_days)
-    # 1970-01-01 was a Thursday: (day + 3) % 7 is 0 on Mondays.
-    weekend = ((first + span + 3) % 7 >= 5).astype(np.float64)
-    designs: dict[str, Floats] = {}
-    for station, rows in weather.assign(_day=day).groupby("weather_station", sort=True):
-        rows = rows[(rows["_day"] >= first) & (rows["_day"] <= ctx.as_of_day)]
-        degree = (
-            pd.DataFrame(
-                {"h": numbers(rows, "hdd18"), "c": numbers(rows, "cdd18")}, index=(rows["_day"] - first)
-            )
-            .groupby(level=0)
-            .mean()
-            .reindex(span)
-            .ffill()
-            .bfill()
-            .fillna(0.0)
-        )
-        designs[str(station)] = np.column_stack([degree.to_numpy(), weekend])
-    return designs
-
-
-def levels(meters: Meters, designs: Mapping[str, Floats]) -> cusum.WeeklyLevels:
-    """Weekly levels of all meters, by weather station and in bounded chunks."""
-    n, n_days = meters.use.shape
-    weeks = n_days // 7
-    level, error, slope = np.full((n, weeks), np.nan), np.full((n, weeks), np.nan), np.zeros((n, 3))
-    flat = np.column_stack([np.zeros((n_days, 2)), (np.arange(n_days) % 7 >= 5)])
-    for station in pd.unique(pd.Series(meters.station).fillna("")):
-        rows = np.flatnonzero(pd.Series(meters.station).fillna("").to_numpy() == station)
-        for start in range(0, len(rows), _CHUNK):
-            part = rows[start : start + _CHUNK]
-            found = cusum.weekly_levels(meters.use[part], designs.get(str(station), flat))
-            level[part], error[part], slope[part] = found.level, found.error, found.slope
-    return cusum.WeeklyLevels(level, error, slope)
 
 
 def find(meters: Meters, weekly: cusum.WeeklyLevels, closing: Bools, ctx: ScoreContext) -> Finding:
@@ -279,8 +182,8 @@ def lifecycle(
 def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     """Scores every customer of ``customer_360`` by the meter of the primary account; see the module."""
     customers, accounts = need(frames, "customer_360"), need(frames, "dim_account")
-    meters = _meters(frames, ctx)
-    designs = _weather(frames, meters.use.shape[1], ctx)
+    meters = read_meters(frames, ctx)
+    designs = read_weather(frames, meters.use.shape[1], ctx)
     weekly = levels(meters, designs)
     closed_on = day_numbers(days(accounts, "closed_date"))
     is_closed = np.isfinite(closed_on) & (closed_on <= ctx.as_of_day)
@@ -305,13 +208,9 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     pct_of_peak = align(ids, history.customer_id, history.pct_of_peak)
     change = np.where(metered & (cause != "none"), found.change[at], np.nan)
 
-    economics = ctx.economics
-    yearly_kwh = np.nan_to_num(reference, nan=0.0) * 365.25
-    at_risk = (
-        yearly_kwh
-        * economics.energy_margin_usd_per_kwh
-        * np.maximum(decline_pct / 100, np.nan_to_num(p_fall) * 0.25)
-    )
+    rates = Rates.of(need(frames, "dim_tariff"), ctx.economics)
+    yearly_margin = np.nan_to_num(reference) * 365.25 * rates.per_kwh(texts(customers, "tariff_code"))
+    at_risk = yearly_margin * np.maximum(decline_pct / 100, np.nan_to_num(p_fall) * 0.25)
     high = float(np.nanquantile(p_fall, 0.97)) if np.isfinite(p_fall).any() else 1.0
     stage = lifecycle(customers, cause, ratio, np.nan_to_num(p_fall), max(high, 1.5 * history.base_rate))
     why = np.where(
@@ -402,6 +301,7 @@ SCORE = Score(
         "dim_account",
         "dim_service_point",
         "dim_premise",
+        "dim_tariff",
         "fct_bill",
         "fct_usage_daily",
         "fct_weather_daily",

@@ -21,8 +21,8 @@ from orchestration.scoring.contract import ScoreContext
 from orchestration.scoring.evaluation import Comparison, auc, compare, forward_folds, log_loss
 from orchestration.scoring.frames import Bools, Floats, day_numbers, days, flags, need, numbers, texts
 from orchestration.scoring.linear import Logit
+from orchestration.scoring.money import MONTH
 
-MONTH = 30.4375
 FEATURES = (
     "tenure",
     "first_months",

@@ -19,12 +19,12 @@ LANGUAGES = ("EN", "ES")
 
 @dataclass(frozen=True)
 class Template:
-    """An approved message. ``offer`` says which offer an e-mail makes; the language is the id's suffix."""
+    """An approved message; ``offers`` are the offers an e-mail may make. The language is the id's suffix."""
 
     content: str
     action: str
     tone: str
-    offer: str = ""
+    offers: tuple[str, ...] = ()
 
 
 TEMPLATES = (
@@ -33,20 +33,13 @@ TEMPLATES = (
     Template("LTR_PLAN_OFFER", PLAN_OFFER, "supportive"),
     Template("CALL_PAYMENT_HELP", CALL_HELP, "supportive"),
     Template("CALL_RETENTION", CALL_RETENTION, "friendly"),
-    Template("EML_TOU_OFFER", EMAIL_OFFER, "friendly", "tou"),
-    Template("EML_EFFICIENCY_OFFER", EMAIL_OFFER, "friendly", "efficiency"),
-    Template("EML_EV_OFFER", EMAIL_OFFER, "friendly", "ev"),
+    Template("EML_TOU_OFFER", EMAIL_OFFER, "friendly", ("tou_tariff",)),
+    Template("EML_EFFICIENCY_OFFER", EMAIL_OFFER, "friendly", ("energy_audit",)),
+    Template("EML_EV_OFFER", EMAIL_OFFER, "friendly", ("ev_tariff",)),
 )
 
-#: Words of an offer's id that say which approved e-mail carries it; what matches none goes out as the
-#: efficiency offer.
-_OFFER_WORDS = (("ev", "ev"), ("tou", "tou"), ("time", "tou"))
-
-
-def offer_family(offer_id: str) -> str:
-    """The kind of offer that an offer's id names: 'ev', 'tou' or 'efficiency'."""
-    words = offer_id.lower().replace("-", "_").split("_")
-    return next((family for word, family in _OFFER_WORDS if word in words), "efficiency")
+#: Offers that an e-mail may make; one without an approved message is not made.
+OFFERS = tuple(offer for template in TEMPLATES for offer in template.offers)
 
 
 def content_ids(
@@ -56,15 +49,12 @@ def content_ids(
     language: npt.NDArray[np.object_],
 ) -> npt.NDArray[np.object_]:
     """The approved message of each row, '' where the action is none; unknown languages get English."""
-    family = np.array([offer_family(o) for o in np.unique(offer)], dtype=object)[
-        np.unique(offer, return_inverse=True)[1]
-    ]
     upper = np.array([str(v).upper()[:2] for v in language], dtype=object)
     suffix = np.where(contains(upper, LANGUAGES), upper, "EN").astype(object)
     result = np.full(len(action), "", dtype=object)
     for template in TEMPLATES:
         rows = (action == template.action) & ((tone == template.tone) | (template.action != REMINDER))
-        if template.offer:
-            rows &= family == template.offer
+        if template.offers:
+            rows &= contains(offer, template.offers)
         result[rows] = template.content + "_" + suffix[rows]
     return result

@@ -294,6 +294,14 @@ def make(n: int = 600, days: int = 91, seed: int = 1, end: date = END) -> Synthe
             "time_zone": "America/Chicago",
         }
     )
+    frames["dim_tariff"] = pd.DataFrame(
+        {
+            "tariff_code": ["STD01"],
+            "tariff_name": ["Flat"],
+            "daily_charge_usd": [0.62],
+            "avg_usd_per_kwh": [0.148],
+        }
+    )
     truth: dict[str, np.ndarray] = {
         "kind": kind,
         "closed": closed,
@@ -521,9 +529,9 @@ def _campaigns(made: Synthetic, rng: np.random.Generator, end: date) -> None:
     customers = made.frames["customer_360"]
     n = len(customers)
     rows = []
-    for c, offer in enumerate(("TOU", "EFFICIENCY", "EV")):
+    for c, offer in enumerate(("tou_tariff", "energy_audit", "ev_tariff")):
         treated = rng.random(n) < 0.6
-        eta = -2.6 + 0.9 * np.log(made.truth["kwh_day"] / 22) * (2 if offer == "EFFICIENCY" else 1)
+        eta = -2.6 + 0.9 * np.log(made.truth["kwh_day"] / 22) * (2 if offer == "energy_audit" else 1)
         eta = eta + 1.0 * customers["is_paperless"].to_numpy()
         p = 1 / (1 + np.exp(-np.where(treated, eta, -4.0)))
         answered = rng.random(n) < p
