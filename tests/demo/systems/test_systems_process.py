@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ from sqlalchemy import create_engine, text
 
 from connectors.paths import Paths
 from demo.systems import Systems, SystemsError
+from demo.systems.environment import Places, listen
+from demo.systems.postgres import PostgresServer
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -57,6 +60,23 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(paths):
         with Systems(paths) as systems:
             changed = {name for name, value in systems.env.items() if before[name] != value}
     assert changed == {"GRIDCRM_PG_PORT"}
+
+
+def test_a_database_whose_port_is_taken_while_it_starts_takes_another(paths):
+    async def start_beside(squatter: socket.socket) -> tuple[int, int]:
+        places = Places.of(paths)
+        places.create()
+        taken = squatter.getsockname()[1]
+        server = PostgresServer(places, taken, "secret")
+        try:
+            await server.start()
+            return taken, server.port
+        finally:
+            await server.stop()
+
+    with listen(None) as squatter:
+        taken, used = asyncio.run(start_beside(squatter))
+    assert taken != used
 
 
 @pytest.mark.skipif(
