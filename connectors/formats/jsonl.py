@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -35,6 +35,7 @@ from connectors.formats.columns import BoolMask, arrow_fields, as_mask, check_ti
 from connectors.formats.text_blocks import LineBlock, read_lines
 from connectors.formats.text_lines import Ints
 
+_NO_OBJECT = "the line is not one JSON object"
 _ALONE = 32  # below this many lines they are tried one by one
 
 
@@ -100,7 +101,11 @@ def _by_table(
     broken = block.undecodable("utf-8")
     for index in np.flatnonzero(broken):
         block.reject(result, sink, int(index), "bad_encoding", "the line is not UTF-8")
-    rows = np.flatnonzero(~broken)
+    # Arrow takes null for an empty object; a line is an object, so it begins like one.
+    bare = ~broken & (block.view[block.lines.start] != ord("{"))
+    for index in np.flatnonzero(bare):
+        block.reject(result, sink, int(index), "bad_json", _NO_OBJECT)
+    rows = np.flatnonzero(~broken & ~bare)
     if settings.discriminator is None:
         yield next(iter(settings.tables)), rows
         return
@@ -196,11 +201,9 @@ def _read(
 def _explain(raw: bytes, wanted: pa.Schema) -> tuple[str, str]:
     """Why Arrow refused a line: the rule and a reason that holds no value."""
     try:
-        entry: Any = json.loads(raw)
+        entry: dict[str, Any] = json.loads(raw)
     except (ValueError, RecursionError):
-        return "bad_json", "the line is not one JSON object"
-    if not isinstance(entry, Mapping):
-        return "bad_json", "the line is not one JSON object"
+        return "bad_json", _NO_OBJECT
     for column in wanted:
         value = entry.get(column.name)
         if value is not None and not _fits(value, column.type):

@@ -94,7 +94,7 @@ def decode(stream: BinaryIO, settings: Settings, sink: TableSink, name: str) -> 
 
 
 @contextmanager
-def _whole(stream: BinaryIO) -> Iterator[bytes]:
+def _whole(stream: BinaryIO) -> Iterator[bytes | mmap.mmap]:
     """The text of the file: in memory where it is small, else on disk and mapped."""
     head = read_exactly(stream, _IN_MEMORY)
     if len(head) < _IN_MEMORY:
@@ -104,8 +104,8 @@ def _whole(stream: BinaryIO) -> Iterator[bytes]:
         spool.write(head)
         shutil.copyfileobj(stream, spool, _IN_MEMORY)
         spool.flush()
-        mapped = mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)
-        yield mapped  # type: ignore[misc]  # a map is read like bytes here, and is closed with its last view
+        # Not closed here: arrays look into it, and it goes with the last of them.
+        yield mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 class _Account:

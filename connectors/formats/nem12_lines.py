@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from mmap import mmap
 
 import numpy as np
 import numpy.typing as npt
@@ -46,10 +47,10 @@ class Source:
         return self.data[int(self.lines.start[index]) : int(self.lines.end[index])].tobytes()
 
 
-def read_source(data: bytes) -> Source:
-    """Find the records of a file."""
+def read_source(data: bytes | mmap) -> Source:
+    """Find the records of a file; its text may be a mapped file."""
     view = np.frombuffer(data, dtype=np.uint8)
-    lines = find_lines(view, len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0)
+    lines = find_lines(view, len(_BYTE_ORDER_MARK) if data[:3] == _BYTE_ORDER_MARK else 0)
     kind = _indicators(view, lines)
     source = Source(view, lines, kind, lines.start)
     # The first line of a wrapped record ends among its values, before its quality: it holds no letter.
@@ -128,7 +129,7 @@ def _not_heads(source: Source) -> Ints:
     return np.flatnonzero(suspect)
 
 
-def _unwrap(data: bytes, source: Source, suspects: Ints) -> Source:
+def _unwrap(data: bytes | mmap, source: Source, suspects: Ints) -> Source:
     """Join the lines that continue a 300 record too short for its interval length; rare, so one by one."""
     lines = source.lines
     joined: dict[int, bytes] = {}
@@ -187,7 +188,7 @@ def _join(pieces: list[bytes], count: int) -> bytes:
 
 
 def _rebuilt(
-    data: bytes, source: Source, joined: dict[int, bytes], swallowed: npt.NDArray[np.bool_]
+    data: bytes | mmap, source: Source, joined: dict[int, bytes], swallowed: npt.NDArray[np.bool_]
 ) -> Source:
     """A new text in which every record is one line; line numbers and offsets stay those of the file."""
     tail = bytearray()
