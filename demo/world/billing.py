@@ -313,7 +313,7 @@ def _payments(config: WorldConfig, bills: Bills, character: Character, draw: np.
     )
     bounced_on = np.minimum(bills.paid_on - 10, bills.due)
     bounces &= (bounced_on >= bills.issued) & (bills.reversed_on == FAR_DAY)
-    splits &= half_on < bills.paid_on
+    splits &= (half_on < bills.paid_on) & ~bounces
     splits &= bills.reversed_on == FAR_DAY
     half = np.where(splits, half, 0)
     none = np.full(n, FAR_DAY)

@@ -54,10 +54,9 @@ class Loader:
 
     def finish(self) -> None:
         """Leave the marker and commit."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(
-                "insert into public.world_generation (fingerprint) values (%s)", (self.fingerprint,)
-            )
+        self._cursor.execute(
+            "insert into public.world_generation (fingerprint) values (%s)", (self.fingerprint,)
+        )
         self._connection.commit()
         self._connection.close()
 
