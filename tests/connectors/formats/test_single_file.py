@@ -106,7 +106,8 @@ def test_an_archive_that_unpacks_beyond_its_limits_is_refused(tmp_path: Path) ->
     file = _zip(tmp_path / "bomb.zip", one="0123456789" * 300_000 + "".join(map(str, range(20_000))))
     size = 3_108_890
     for limits in ({"max_ratio": 10}, {"max_bytes": 1_000_000}):
-        _, stream = next(open_payloads(file, **limits))
+        payloads = open_payloads(file, **limits)
+        _, stream = next(payloads)
         with pytest.raises(RefusedFile, match=r"bomb\.zip: unpacks to more than"):
             stream.read()
     assert [len(stream.read()) for _, stream in open_payloads(file)] == [size]
