@@ -39,6 +39,9 @@ from orchestration.identity.model import (
 PRIOR_RECORDS: Final = 400
 """At this many records the data and the priors have equal weight."""
 
+MIN_TRAINING_RECORDS: Final = 40
+"""Fewer records teach nothing; the priors would outweigh them ten to one."""
+
 MIN_TRAINING_PAIRS: Final = 100
 """Fewer pairs in a block teach nothing."""
 
@@ -65,6 +68,8 @@ def train(
     Reads the table ``record``. Never fails for want of data: see the module's docstring.
     """
     guess = min(0.5, 0.5 / n_records)
+    if n_records < MIN_TRAINING_RECORDS:
+        return guess, {c.name: [(level.m, level.u) for level in c.levels] for c in COMPARISONS}
     linker = _linker(con, splink_settings(p_match=guess))
     p_match = _p_match(linker, fallback=guess)
     linker.training.estimate_u_using_random_sampling(max_pairs=max_pairs, seed=seed)
@@ -147,7 +152,8 @@ def predict(
             round(1 / (1 + odds_against), 6) as p,
             round(-log2(odds_against), 3) as strength,
             {gammas},
-            l.suffix is not null and r.suffix is not null and l.suffix <> r.suffix as suffix_differs,
+            coalesce(l.suffix <> r.suffix, false) as suffix_differs,
+            (l.suffix is null) <> (r.suffix is null) as suffix_is_one_sided,
             {evidence_sql()} as evidence
         from scored p
         join record l on l.record_id = p.record_id_l
@@ -209,11 +215,13 @@ def gamma(comparison: str, words: str) -> int:
 def judge(con: duckdb.DuckDBPyConnection, *, merge_at: float, review_at: float) -> None:
     """Make the table ``judged``: each pair with ``verdict`` merge, review or apart, and ``decided_by``.
 
-    Above the probabilities stand two rules: the same account with the same name, or a form of it, is one
-    customer (``account_key``, unless the birth dates differ), and Senior and Junior are two.
+    Above the probabilities stand three rules: the same account with the same name, or a form of it, is one
+    customer (``account_key``, unless the birth dates differ); Senior and Junior are two; and a Junior is
+    not merged with a namesake without a suffix unless the birth dates agree, since a Junior has a namesake
+    at home.
     """
     key = (
-        f"gamma_account = {gamma('account', 'same')} and not suffix_differs"
+        f"gamma_account = {gamma('account', 'same')} and not suffix_differs and not is_namesake"
         f" and (kind = 'B' and gamma_business > {gamma('business', 'different')}"
         f" or kind = 'P' and gamma_given >= {gamma('given', 'initial')}"
         f" and gamma_surname <> {gamma('surname', 'different')}"
@@ -222,7 +230,12 @@ def judge(con: duckdb.DuckDBPyConnection, *, merge_at: float, review_at: float) 
     con.execute(
         f"""
         create or replace table judged as
-        with keyed as (select *, {key} as is_key from pair)
+        with named as (
+            select *, suffix_is_one_sided
+                and gamma_birth < {gamma("birth", "one digit or day and month exchanged")} as is_namesake
+            from pair
+        ),
+        keyed as (select *, {key} as is_key from named)
         select
             record_id_l, record_id_r, evidence,
             case when is_key then 1.0 when suffix_differs then 0.0 else p end as p,
@@ -231,7 +244,7 @@ def judge(con: duckdb.DuckDBPyConnection, *, merge_at: float, review_at: float) 
             case
                 when is_key then 'merge'
                 when suffix_differs then 'apart'
-                when p >= {merge_at} then 'merge'
+                when p >= {merge_at} and not is_namesake then 'merge'
                 when p >= {review_at} then 'review'
                 else 'apart'
             end as verdict

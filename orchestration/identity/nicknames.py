@@ -145,6 +145,7 @@ sue: susan suzanne
 susie: susan suzanne
 ted: theodore edward
 teddy: theodore edward
+terri: theresa teresa
 terry: terrence theresa teresa
 tess: theresa teresa
 theo: theodore

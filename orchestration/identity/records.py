@@ -35,6 +35,12 @@ RECORD_COLUMNS: Final = {
 }
 """The columns read from ``int_identity_records``, one row a silo record, with their SQL types."""
 
+MAX_NAMES: Final = 4
+"""A telephone, e-mail or account under more surnames than this belongs to no household."""
+
+CLEARLY: Final = 4
+"""A word is clearly a surname when it is one this many times as often as a given name."""
+
 REQUIRED_COLUMNS: Final = ("record_id", "source", "source_key")
 """Without these nothing can be resolved; any other missing column counts as unknown everywhere."""
 
@@ -132,47 +138,91 @@ def prepare_records(con: duckdb.DuckDBPyConnection, *, hub_limit: int) -> dict[s
     )
     con.execute(
         f"""
-        create or replace table cleaned as
-        with words as (
+        create or replace table worded as
+        with texts as (
             select
                 *,
                 {letters("given_name")} as given_text,
-                {letters("surname")} as surname_text,
+                trim(regexp_replace({letters("surname")}, '\\b({_SUFFIXES})\\b', ' ', 'g')) as surname_text,
                 trim(regexp_replace({letters(in_order, "0-9")}, '\\b({_TITLES})\\b', ' ', 'g')) as full_text,
                 {letters("business_name", "0-9")} as business_text
             from given_records
+        )
+        select
+            *,
+            regexp_extract(full_text || ' ' || {letters("surname")}, '\\b({_SUFFIXES})\\b', 1) as suffix_text,
+            list_filter(
+                string_split_regex(regexp_replace(full_text, '\\b({_SUFFIXES})\\b', ' ', 'g'), '\\s+'),
+                lambda word: word <> '') as name_words,
+            {_without_legal_form("coalesce(nullif(business_text, ''), nullif(full_text, ''), surname_text)")}
+                as business
+        from texts
+        """
+    )
+    con.execute(
+        f"""
+        create or replace table cleaned as
+        with known_business as (
+            select distinct business from worded where name_kind = 'B' or business_text <> ''
         ),
         kinds as (
             select
-                *,
-                regexp_extract(full_text, '\\b({_SUFFIXES})$', 1) as suffix_text,
+                w.*,
                 case
-                    when name_kind in ('P', 'B') then name_kind
-                    when business_text <> '' and surname_text = '' then 'B'
-                    when surname_text = '' and given_text = ''
-                        and regexp_matches(full_text, '\\b({_BUSINESS_WORDS})\\b') then 'B'
+                    when w.name_kind = 'B' or (w.business_text <> '' and w.surname_text = '') then 'B'
+                    when w.surname_text <> '' or w.given_text <> '' then 'P'
+                    when b.business is not null then 'B'  -- another record says that this name is a business
+                    when w.name_kind = 'P' then 'P'
+                    when regexp_matches(w.full_text, '\\b({_BUSINESS_WORDS})\\b') then 'B'
                     else 'P'
-                end as kind,
-                string_split_regex(
-                    trim(regexp_replace(full_text, '\\b({_SUFFIXES})$', '')), '\\s+') as name_words
-            from words
+                end as kind
+            from worded w left join known_business b on b.business = w.business
+        ),
+        spoken as (
+            select word, sum(as_given) as as_given, sum(as_surname) as as_surname
+            from (
+                select unnest([string_split(given_text, ' ')[1], surname_text]) as word,
+                    unnest([1, 0]) as as_given, unnest([0, 1]) as as_surname
+                from kinds
+                where kind = 'P' and given_text <> '' and surname_text <> ''
+            )
+            group by word
+        ),
+        named as (
+            select
+                k.*,
+                coalesce(nullif(string_split(k.given_text, ' ')[1], ''),
+                    case when length(k.name_words) > 1 then k.name_words[1] end) as first_word,
+                coalesce(nullif(k.surname_text, ''), k.name_words[-1]) as last_word
+            from kinds k
+        ),
+        ordered as (
+            select
+                n.*,
+                -- 'Hall S' is S. Hall. 'Johnson Hraold' is a Johnson: where a source says which word is the
+                -- surname, Johnson is one more often than a given name. A source that says it is believed,
+                -- unless both words are clearly the other thing.
+                n.first_word is not null and (
+                    (length(n.last_word) = 1 and length(n.first_word) > 1)
+                    or (n.surname_text = '' and coalesce(f.as_surname - f.as_given, 0)
+                        > greatest(coalesce(l.as_surname - l.as_given, 0), 0))
+                    or (n.surname_text <> '' and f.as_surname > {CLEARLY} * f.as_given
+                        and l.as_given > {CLEARLY} * l.as_surname)
+                ) as is_exchanged
+            from named n
+            left join spoken f on f.word = n.first_word
+            left join spoken l on l.word = n.last_word
         )
         select
             record_id,
             kind,
-            case when kind = 'P' then nullif(coalesce(
-                nullif(string_split(given_text, ' ')[1], ''),
-                case when len(name_words) > 1 then name_words[1] end), '') end as given,
-            case when kind = 'P' then nullif(coalesce(
-                nullif(regexp_replace(surname_text, '\\s+({_SUFFIXES})$', ''), ''),
-                name_words[-1]), '') end as surname,
+            case when kind = 'P' then if(is_exchanged, last_word, first_word) end as given,
+            case when kind = 'P' then if(is_exchanged, first_word, last_word) end as surname,
             case when kind = 'P' then
                 case suffix_text
                     when 'junior' then 'jr' when 'senior' then 'sr' when '' then null else suffix_text end
             end as suffix,
-            case when kind = 'B' then nullif(trim(regexp_replace(regexp_replace(
-                coalesce(nullif(business_text, ''), nullif(full_text, ''), surname_text),
-                '\\b({_LEGAL_FORMS})\\b', ' ', 'g'), '\\s+', ' ', 'g')), '') end as business,
+            case when kind = 'B' then business end as business,
             strftime(birth_date, '%Y%m%d') as birth,
             nullif(trim(phone_e164), '') as phone_1,
             nullif(trim(phone2_e164), '') as phone_2,
@@ -180,15 +230,13 @@ def prepare_records(con: duckdb.DuckDBPyConnection, *, hub_limit: int) -> dict[s
             nullif(trim(regexp_replace({address}, '\\s+', ' ', 'g')), '') as address,
             nullif(left(trim(postcode), 5), '') as postcode,
             nullif(trim(account_no), '') as account
-        from kinds
+        from ordered
         """
     )
     set_aside = {
-        "phone": _make_hubs(
-            con, "phone", "select unnest([phone_1, phone_2]) as value from cleaned", hub_limit
-        ),
-        "email": _make_hubs(con, "email", "select email as value from cleaned", hub_limit),
-        "account": _make_hubs(con, "account", "select account as value from cleaned", hub_limit),
+        "phone": _make_hubs(con, "phone", "unnest([phone_1, phone_2])", hub_limit),
+        "email": _make_hubs(con, "email", "email", hub_limit),
+        "account": _make_hubs(con, "account", "account", hub_limit),
     }
     con.execute(
         """
@@ -233,11 +281,25 @@ def letters(expression: str, also: str = "") -> str:
     return f"trim(regexp_replace({plain}, '[^a-z{also} ]+', ' ', 'g'))"
 
 
-def _make_hubs(con: duckdb.DuckDBPyConnection, name: str, values: str, limit: int) -> int:
-    """Make the table ``hub_{name}`` of values on more than ``limit`` records; returns how many there are."""
+def _without_legal_form(expression: str) -> str:
+    """SQL for a business name without Inc., The and the like."""
+    return (
+        f"nullif(trim(regexp_replace(regexp_replace({expression}, '\\b({_LEGAL_FORMS})\\b', ' ', 'g'),"
+        " '\\s+', ' ', 'g')), '')"
+    )
+
+
+def _make_hubs(con: duckdb.DuckDBPyConnection, name: str, value: str, limit: int) -> int:
+    """Make the table ``hub_{name}`` of the values that tell nobody apart; returns how many there are."""
     con.execute(
-        f"create or replace table hub_{name} as select value from ({values}) where value is not null"
-        f" group by value having count(*) > {int(limit)}"
+        f"""
+        create or replace table hub_{name} as
+        select value
+        from (select {value} as value, coalesce(surname, business) as whose from cleaned)
+        where value is not null
+        group by value
+        having count(*) > {int(limit)} or count(distinct whose) > {MAX_NAMES}
+        """
     )
     return int(_row(con, f"select count(*) from hub_{name}")[0])
 

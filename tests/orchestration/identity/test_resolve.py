@@ -47,8 +47,10 @@ def somebody(number: int = 0) -> dict[str, Any]:
 
 FAMILIES = """
 okonkwo lindqvist vandermeer abernathy kowalczyk fitzpatrick yamamoto delacroix oyelaran petrov szymanski
-guthrie marchetti haraldsen bjornstad castellano
+guthrie marchetti haraldsen bjornstad castellano dragomir ferreira
 """.split()  # noqa: SIM905 - words read best as words
+
+UNSPLIT: dict[str, Any] = {"given_name": None, "surname": None, "account_no": None}
 
 SAME: dict[str, dict[str, Any]] = {
     "a typing mistake": {"given_name": "margraet", "account_no": None},
@@ -68,6 +70,8 @@ SAME: dict[str, dict[str, Any]] = {
         "surname": None,
         "account_no": None,
     },
+    "the surname first and the other word misspelt": {"full_name": "{surname} Margraet", **UNSPLIT},
+    "the surname and an initial": {"full_name": "{surname} M", "birth_date": None, **UNSPLIT},
     "a title and an apostrophe": {
         "full_name": "Mrs. Margaret O'{surname}",
         "given_name": None,
@@ -90,7 +94,7 @@ HOUSEHOLD: dict[str, dict[str, Any]] = {
         "account_no": None,
     },
     "a spouse on the same account": {"given_name": "daniel", "birth_date": None, "email": None},
-    "a daughter": {"given_name": "karen", "birth_date": date(1999, 1, 5), "email": None, "account_no": None},
+    "a daughter": {"given_name": "karen", "birth_date": date(1999, 8, 17), "email": None, "account_no": None},
 }
 
 
@@ -180,6 +184,40 @@ def test_a_business_and_its_owner_are_two_customers() -> None:
         ]
     )
     assert customer["cis:9000000002"] == customer["crm:K9000001"] != customer["cis:9000000001"]
+
+
+def test_a_name_that_another_silo_calls_a_business_is_one() -> None:
+    place = {**{k: somebody()[k] for k in ("phone_e164", "address_line", "postcode")}, "surname": None}
+    shop = {"name_kind": "B", "business_name": "kangaroo fitness inc", "full_name": "kangaroo fitness inc"}
+    _, customer = outcome(
+        [
+            record("cis:9000000002", "shop", **place, **shop),
+            record("crm:K9000001", "shop", **place, name_kind="P", full_name="kangaroo fitness"),
+        ]
+    )
+    assert customer["cis:9000000002"] == customer["crm:K9000001"]
+
+
+def test_a_telephone_under_many_surnames_is_nobody_s() -> None:
+    rows = [
+        record(f"crm:K900000{i}", f"h{i}", surname=FAMILIES[i], phone_e164="+16085550198") for i in range(6)
+    ]
+    resolution, _ = outcome(rows)
+    assert resolution.stats["shared_phone_set_aside"] == 1
+
+
+def test_a_junior_is_not_merged_with_a_namesake_unless_the_birth_date_agrees() -> None:
+    """Twice the same home; the second time both records have the same date."""
+    rows = []
+    for number, birth in ((0, None), (1, BIRTH)):
+        person = {**somebody(number), "account_no": None, "email": None}
+        rows.append(record(f"cis:900000000{number}", "x", **{**person, "birth_date": BIRTH}))
+        full = f"margaret {person['surname']} jr"
+        rows.append(record(f"crm:K900000{number}", "y", **{**person, "birth_date": birth, "full_name": full}))
+    resolution, customer = outcome(rows)
+    assert customer["cis:9000000000"] != customer["crm:K9000000"]
+    assert frozenset(("cis:9000000000", "crm:K9000000")) in pairs_for_review(resolution)
+    assert customer["cis:9000000001"] == customer["crm:K9000001"]
 
 
 def test_a_switchboard_number_joins_nobody() -> None:
