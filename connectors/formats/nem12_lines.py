@@ -146,7 +146,7 @@ def _unwrap(data: bytes | mmap, source: Source, suspects: Ints) -> Source:
         pieces = [source.raw(index - 1)]
         behind = index
         while (
-            count
+            len(pieces) <= count
             and behind < len(lines)
             and is_suspect[behind]
             and not _is_complete(_join(pieces, count), count)
