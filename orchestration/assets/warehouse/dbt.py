@@ -96,9 +96,12 @@ def _build(build: Build, project: DbtProject, partitions: dg.PartitionsDefinitio
         pool=POOL,
     )
     def run(context: dg.AssetExecutionContext, dbt: DbtCliResource, gateway: Gateway) -> Iterator[Any]:
-        yield from dbt.cli(
-            ["build", "--vars", json.dumps(dbt_vars(context, gateway))], context=context
-        ).stream()
+        command = ["build", "--exclude-resource-type", "unit_test"]
+        command += ["--vars", json.dumps(dbt_vars(context, gateway))]
+        # One target folder for all builds of a run: dbt parses anew whenever its variables change, and the
+        # next build of the same run finds what this one parsed.
+        target = gateway.paths.root / "dbt_target"
+        yield from dbt.cli(command, context=context, target_path=target).stream()
         for model, rows in publish(gateway.paths, _models(context)).items():
             context.log.info(f"published {model}: {rows:,} rows")
 
