@@ -30,10 +30,10 @@ VALUE_USD = {
     "smart_thermostat": 60,
 }
 CAMPAIGNS = (
-    ("CMP01", "Go paperless", "paperless", "email", 250, 0.5),
-    ("CMP02", "Pay by itself", "autopay", "letter", 215, 0.5),
+    ("CMP01", "Go paperless", "paperless", "letter", 250, 0.5),
+    ("CMP02", "Pay by itself", "autopay", "phone", 215, 0.5),
     ("CMP03", "Use power off peak", "tou_tariff", "email", 175, 0.5),
-    ("CMP04", "Home energy audit", "energy_audit", "phone", 140, 0.5),
+    ("CMP04", "Home energy audit", "energy_audit", "email", 140, 0.5),
     ("CMP05", "Charge overnight", "ev_tariff", "email", 100, 0.7),
     ("CMP06", "A smarter thermostat", "smart_thermostat", "letter", 60, 0.5),
 )
@@ -48,7 +48,7 @@ def response_probabilities(
     at = people.persons.tenancy[persons]
     pattern = people.tenancies.pattern[at]
     young, old = np.isin(pattern, [WORKER, STUDENT]), pattern == RETIRED
-    base = np.full(len(persons), -3.3)
+    base = np.full(len(persons), -2.9)
     lift = np.full(len(persons), 0.45)
     if offer == "paperless":
         base += np.where(character.is_paperless[at], -1.5, 0.4)
@@ -106,7 +106,7 @@ def assignments(block: Block, contacts: Contacts) -> pa.Table:
         draw = block.streams.get("campaign", number)
         n = len(contacts.person)
         start = end - before
-        can = opened & (contacts.created < start) & (draw.random(n) < 0.6)
+        can = opened & (contacts.created < start) & (draw.random(n) < 0.8)
         if channel == "email":
             can &= np.asarray(contacts.has_mail.to_numpy(zero_copy_only=False), bool)
         rows = np.flatnonzero(can)

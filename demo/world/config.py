@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from connectors.errors import GridCRMError
 
-GENERATOR_VERSION = "2"
+GENERATOR_VERSION = "3"
 """Raised whenever the same settings would give other bytes, so that an older world is written again."""
 
 LOCAL_TIME_ZONE = "America/Chicago"
