@@ -4,11 +4,13 @@
     itself and those of corrections for earlier days. The day before each is restated too, since a gap at its end is
     interpolated only when the next morning is known. Without the variables, or on a first build, every day is. -#}
 {% macro restated_days() -%}
+    {%- set reads = ref("stg_mdm__interval_reads") -%}  {#- named here so that dbt sees the dependency at parse time -#}
     {{ return(delivered_days() if is_incremental() else none) }}
 {%- endmacro %}
 
 {#- The days touched by what was delivered, and the day before each; none without the variables. -#}
 {% macro delivered_days() -%}
+    {%- set reads = ref("stg_mdm__interval_reads") -%}
     {%- if not (execute and var("business_date_start") and var("business_date_end")) -%}
         {{ return(none) }}
     {%- endif -%}
@@ -17,7 +19,7 @@
 
         delivered as (
             select distinct cast({{ to_local("interval_start_at", var("time_zone")) }} as date) as usage_date
-            from {{ ref("stg_mdm__interval_reads") }}
+            from {{ reads }}
             where load_date between date '{{ var("business_date_start") }}' and date '{{ var("business_date_end") }}'
         )
 
