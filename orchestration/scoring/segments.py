@@ -133,7 +133,7 @@ def build(data: Shapes, ctx: ScoreContext) -> Dictionary:
         found[k] = _fit(fitted, k, ctx.seed % 2**31)
         reference = _usual(code, nearest(data.shape, found[k]), len(ids), k).argmax(axis=1)
         scores = []
-        for b in range(3):
+        for b in range(2):
             drawn = rng.integers(0, len(train), min(len(train), _FIT_ROWS))
             other = _fit(train[drawn], k, b)
             again = _usual(code, nearest(data.shape, other), len(ids), k).argmax(axis=1)

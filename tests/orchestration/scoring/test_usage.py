@@ -1,0 +1,157 @@
+"""Decline, load shapes and presence: known causes are named, false alarms rare, labels stable, consent
+kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from orchestration.scoring import SCORES, cusum, segments
+from orchestration.scoring.at_home import SLOTS
+from tests.orchestration.scoring.conftest import Scored
+from tests.orchestration.scoring.support import make
+
+
+def test_cusum_has_the_measured_operating_point() -> None:
+    """12 % weekly noise: about 6.7 % of meters alarm in a year; a 15 % drop is caught in 8 weeks in about
+    two thirds."""
+    rng = np.random.default_rng(0)
+    quiet = cusum.one_sided(rng.normal(size=(20_000, 52)))
+    assert (quiet.max(axis=1) > cusum.THRESHOLD).mean() == pytest.approx(0.067, abs=0.012)
+    dropped = rng.normal(size=(20_000, 13)) - 0.15 / 0.12
+    path = cusum.one_sided(dropped)
+    assert (path[:, :8].max(axis=1) > cusum.THRESHOLD).mean() == pytest.approx(0.67, abs=0.14)
+    assert (path.max(axis=1) > cusum.THRESHOLD).mean() >= 0.90
+
+
+def test_cusum_survives_a_missing_week() -> None:
+    z = np.array([[-2.0, np.nan, -2.0, -2.0]])
+    assert cusum.one_sided(z)[0].tolist() == [1.5, 1.5, 3.0, 4.5]
+
+
+def test_weekly_level_is_blind_to_weather_and_sees_the_shift() -> None:
+    rng = np.random.default_rng(1)
+    days = 91
+    cold = np.maximum(0, np.linspace(-4, 18, days) + rng.normal(0, 3, days))
+    weather = np.column_stack([cold, np.zeros(days), np.arange(days) % 7 >= 5])
+    slope = rng.uniform(0.0, 1.5, 400)
+    use = 12 + slope[:, None] * cold + 3 * weather[:, 2] + rng.normal(0, 1.0, (400, days))
+    use[:200, 49:] -= 6.0
+    use[rng.random(use.shape) < 0.03] = np.nan
+    found = cusum.weekly_levels(use, weather)
+    change = np.nanmean(found.level[:, 8:], axis=1) - np.nanmean(found.level[:, :6], axis=1)
+    assert change[:200].mean() == pytest.approx(-6.0, abs=0.5)
+    assert change[200:].mean() == pytest.approx(0.0, abs=0.5)
+    assert np.corrcoef(found.slope[:, 0], slope)[0, 1] > 0.9
+    week, before, after = cusum.change_week(found.level[:200])
+    assert np.median(week) == 7
+    assert (after < before).all()
+
+
+def test_decline_names_the_cause(scored: Scored) -> None:
+    table, cause = scored.table("decline"), scored.world.truth["cause"]
+    said = table["cause_code"].to_numpy()
+    for name, share in (("solar", 0.85), ("efficiency", 0.8), ("absent", 0.8), ("moved_out", 0.9)):
+        assert np.mean(said[cause == name] == name) >= share, name
+    assert np.mean(said[cause == "none"] != "none") < 0.15
+    stage = table["lifecycle_stage"].to_numpy()
+    assert (stage[cause == "moved_out"] == "closing").mean() > 0.9
+    assert np.isin(
+        stage[(said == "efficiency") & ~scored.world.frames["customer_360"]["has_ended"]],
+        ["declining", "at_risk", "onboarding"],
+    ).all()
+
+
+def test_decline_is_of_the_right_size_and_time(scored: Scored) -> None:
+    table, truth = scored.table("decline"), scored.world.truth
+    here = np.isin(truth["cause"], ["solar", "efficiency"]) & (table["cause_code"] != "none").to_numpy()
+    gap = table["decline_pct"].to_numpy()[here] - 100 * truth["drop"][here]
+    assert np.abs(gap).mean() < 8
+    first = pd.Timestamp(scored.world.ctx.as_of_date) - pd.Timedelta(days=90)
+    changed = (pd.to_datetime(table["changed_on"]) - first).dt.days.to_numpy()[here]
+    assert np.abs(changed - truth["change"][here]).mean() < 8
+
+
+def test_summer_is_not_a_decline() -> None:
+    """Without any cause, the fall of the cooling season trips the raw measure, not the CUSUM."""
+    metric = make(400, seed=21)
+    rows = SCORES["decline"].run(metric.frames, metric.ctx).eval.set_index("metric")
+    assert rows.loc["youden_j", "value"] > rows.loc["youden_j", "baseline"]
+
+
+def test_load_shapes_follow_occupancy_and_need_consent(scored: Scored) -> None:
+    table, customers = scored.table("segments"), scored.world.frames["customer_360"]
+    agreed = customers["consent_profiling_interval"].to_numpy()
+    shape = table["load_shape_segment"]
+    assert shape[~agreed].isna().all()
+    assert table["load_shape_mix"][~agreed].isna().all()
+    assert shape[agreed].notna().mean() > 0.9
+    night = scored.world.truth["pattern"] == "night_ev"
+    labels = shape[agreed & night].value_counts()
+    assert labels.iloc[0] / labels.sum() > 0.8
+    assert "night" in labels.index[0]
+    entropy = table["load_shape_entropy"].dropna()
+    assert entropy.between(-1e-9, 3).all()
+    assert table["value_segment"].notna().all()
+
+
+def test_labels_do_not_shuffle_between_runs() -> None:
+    world = make(300, seed=22)
+    frames = dict(world.frames)
+    for name in ("non_payment", "customer_value"):
+        frames[f"scores.{name}"] = SCORES[name].run(frames, world.ctx).table
+    first = SCORES["segments"].run(frames, world.ctx)
+    again = SCORES["segments"].run(frames, replace(world.ctx, seed=99, previous=first.artifacts))
+    one, two = first.table["load_shape_segment"].dropna(), again.table["load_shape_segment"].dropna()
+    same_k = first.table["segment_version"].iloc[0] == again.table["segment_version"].iloc[0]
+    assert not same_k or (one == two).mean() > 0.9
+
+
+def test_hungarian_matching_keeps_old_names() -> None:
+    rng = np.random.default_rng(3)
+    old = rng.dirichlet(np.ones(SLOTS) * 5, 4)
+    previous = pd.DataFrame(old, columns=[f"s{i:02d}" for i in range(SLOTS)]).assign(
+        segment=["a", "b", "c", "d"]
+    )
+    shuffled = old[[2, 0, 3, 1]] + rng.normal(0, 1e-4, (4, SLOTS))
+    assert segments.names(shuffled, previous) == ("c", "a", "d", "b")
+    fresh = segments.names(np.vstack([shuffled[:3], rng.dirichlet(np.ones(SLOTS) * 5)]), previous)
+    assert fresh[:3] == ("c", "a", "d")
+    assert fresh[3] not in {"a", "b", "c", "d"}
+
+
+def test_presence_beats_always_home_where_they_agreed(scored: Scored) -> None:
+    table = scored.results["at_home"].table
+    shown = table[table["eligible"]]
+    world = scored.world
+    order = pd.Index(world.frames["dim_premise"]["premise_id"])
+    at = order.get_indexer(pd.Index(shown["subject_id"]))
+    weekend = (shown["day_type"] == "weekend").to_numpy(dtype=int)
+    slot = shown["slot"].to_numpy(dtype=int)
+    true = world.truth["p_home"][at, weekend, slot]
+    p = shown["p_home"].to_numpy()
+    day = (slot >= 16) & (slot < 42)
+    assert np.mean((p - true) ** 2) < 0.5 * np.mean((1 - true) ** 2)
+    assert np.corrcoef(p[day], true[day])[0, 1] > 0.6
+    assert np.mean((p > 0.5)[day] == (true > 0.5)[day]) > np.mean(true[day] > 0.5) + 0.05
+
+
+def test_presence_is_not_computed_without_consent(scored: Scored) -> None:
+    table = scored.results["at_home"].table
+    refused = scored.world.frames["customer_360"].loc[
+        lambda f: ~f["consent_profiling_interval"], "primary_premise_id"
+    ]
+    rows = table[table["subject_id"].isin(refused)]
+    assert len(rows) == len(refused), "one row that says why, and no more"
+    assert rows["p_home"].isna().all()
+    assert rows["ineligible_reason"].eq("no_consent_profiling_interval").all()
+    assert table.loc[table["eligible"], "n_days"].max() <= 8 * 5
+
+
+def test_too_little_is_told_in_one_line() -> None:
+    world = make(60, days=28, seed=23)
+    with pytest.raises(ValueError, match="4 whole weeks of daily use are known, 8 are needed"):
+        SCORES["decline"].run(world.frames, world.ctx)
