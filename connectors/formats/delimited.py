@@ -34,6 +34,8 @@ from connectors.formats.columns import BoolMask, arrow_fields, check_time_zone, 
 from connectors.formats.text_blocks import LineBlock, read_lines
 from connectors.formats.text_lines import Ints
 
+_BAD_LINE = "a quote or a carriage return stands where none belongs"
+
 
 class DelimitedSettings(FormatSettings):
     """``header``: the first line names the columns, in any order; else they come in the declared order."""
@@ -113,7 +115,10 @@ def _header(block: LineBlock, settings: DelimitedSettings, name: str) -> list[st
         quotechar=quote,
         quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
     )
-    names = [column.strip() for column in next(reader)]
+    try:
+        names = [column.strip() for column in next(reader)]
+    except csv.Error:
+        raise RefusedFile(f"{name}: the header line cannot be cut into columns") from None
     missing = [column for column in settings.columns if column not in names]
     if missing:
         raise RefusedFile(
@@ -179,8 +184,15 @@ def _decode_rows(
     sink: TableSink,
 ) -> None:
     table = _cut(block.text_of(rows), names, settings)
-    if table.num_rows != len(rows):
-        raise RefusedFile("a line was cut into more than one record; check 'delimiter' and 'quote'")
+    if table is None or table.num_rows != len(rows):
+        # A quote or a return within an unquoted field is read otherwise there: halve until it stands alone.
+        middle = len(rows) // 2
+        if not middle:
+            block.reject(result, sink, int(rows[0]), "bad_line", _BAD_LINE)
+            return
+        for part in (rows[:middle], rows[middle:]):
+            _decode_rows(block, part, names, settings, target, result, sink)
+        return
     bad = np.zeros(len(rows), dtype=bool)
     arrays = [pa.array(block.lines.line_no[rows])]
     for column in list(target)[1:]:
@@ -196,25 +208,29 @@ def _decode_rows(
     result.write(sink, settings.table, batch.filter(pa.array(~bad)) if bad.any() else batch)
 
 
-def _cut(text: bytes, names: list[str], settings: DelimitedSettings) -> pa.Table:
+def _cut(text: bytes, names: list[str], settings: DelimitedSettings) -> pa.Table | None:
+    """The fields of lines as text; None where Arrow finds another number of fields in one of them."""
     if codecs.lookup(settings.encoding).name not in ("utf-8", "ascii"):
         text = text.decode(settings.encoding).encode("utf-8")
-    return pv.read_csv(
-        io.BytesIO(text),
-        pv.ReadOptions(column_names=names, use_threads=False, block_size=max(len(text), 1)),
-        pv.ParseOptions(
-            delimiter=settings.delimiter,
-            quote_char=settings.quote or False,
-            double_quote=True,
-            newlines_in_values=False,
-            ignore_empty_lines=False,
-        ),
-        pv.ConvertOptions(
-            column_types={name: pa.string() for name in names},
-            include_columns=list(settings.columns),
-            strings_can_be_null=False,
-        ),
-    )
+    try:
+        return pv.read_csv(
+            io.BytesIO(text),
+            pv.ReadOptions(column_names=names, use_threads=False, block_size=max(len(text), 1)),
+            pv.ParseOptions(
+                delimiter=settings.delimiter,
+                quote_char=settings.quote or False,
+                double_quote=True,
+                newlines_in_values=False,
+                ignore_empty_lines=False,
+            ),
+            pv.ConvertOptions(
+                column_types={name: pa.string() for name in names},
+                include_columns=list(settings.columns),
+                strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
 
 
 FORMAT = Format(

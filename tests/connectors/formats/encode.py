@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
+
+EXACT = Context(prec=60)  # decimal arithmetic rounds to 28 digits otherwise
 
 
 def packed(value: int | Decimal, digits: int, scale: int = 0, *, signed: bool = True) -> bytes:
     """COMP-3."""
-    unscaled = int(Decimal(value).scaleb(scale))
+    unscaled = int(Decimal(value).scaleb(scale, EXACT))
     sign = ("d" if unscaled < 0 else "c") if signed else "f"
     text = str(abs(unscaled)).rjust(digits, "0") + sign
     return bytes.fromhex(text if len(text) % 2 == 0 else "0" + text)
@@ -16,7 +18,7 @@ def packed(value: int | Decimal, digits: int, scale: int = 0, *, signed: bool = 
 
 def zoned(value: int | Decimal, digits: int, scale: int = 0, *, signed: bool = False) -> bytes:
     """DISPLAY in EBCDIC, the sign over the last digit."""
-    unscaled = int(Decimal(value).scaleb(scale))
+    unscaled = int(Decimal(value).scaleb(scale, EXACT))
     data = bytearray(0xF0 | int(c) for c in str(abs(unscaled)).rjust(digits, "0"))
     if signed:
         data[-1] = (0xD0 if unscaled < 0 else 0xC0) | (data[-1] & 0x0F)
@@ -25,7 +27,7 @@ def zoned(value: int | Decimal, digits: int, scale: int = 0, *, signed: bool = F
 
 def binary(value: int | Decimal, size: int, scale: int = 0, *, signed: bool = False) -> bytes:
     """COMP, big-endian."""
-    return int(Decimal(value).scaleb(scale)).to_bytes(size, "big", signed=signed)
+    return int(Decimal(value).scaleb(scale, EXACT)).to_bytes(size, "big", signed=signed)
 
 
 def text(value: str, width: int, code_page: str = "cp037") -> bytes:

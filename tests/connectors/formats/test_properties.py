@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from connectors.errors import GridCRMError
 from connectors.formats import schema
-from tests.connectors.formats.encode import binary, day, nem12, packed, rdw, text, zoned
+from tests.connectors.formats.encode import EXACT, binary, day, nem12, packed, rdw, text, zoned
 from tests.connectors.formats.sink import decoded
 from tests.connectors.formats.test_copybook import SETTINGS, bill, header, one, rates, trailer
 
@@ -129,7 +129,7 @@ def test_a_damaged_copybook_is_read_or_refused(data: bytes) -> None:
 def test_packed_and_zoned_round_trip(digits: int, scale: int, data: st.DataObject) -> None:
     scale = min(scale, digits)
     unscaled = data.draw(st.integers(-(10**digits) + 1, 10**digits - 1))
-    value = Decimal(unscaled).scaleb(-scale)
+    value = Decimal(unscaled).scaleb(-scale, EXACT)
     picture = f"S9({digits - scale})" if scale < digits else "S"
     picture += f"V9({scale})" if scale else ""
     expected = value if scale or digits > 18 else int(value)

@@ -138,6 +138,8 @@ def test_csv_is_typed() -> None:
         ("2,,,,", "field_count"),
         ("2,,,,,,", "field_count"),
         ('2,"open,,,,', "open_quote"),
+        ('2, "a,b",,,,', "bad_line"),
+        ("2\rx,,,,,", "bad_line"),
         ("2,yesterday,,,,", "bad_value"),
         ("2,2026-13-01,,,,", "bad_value"),
         ("2,,1.5,,,", "bad_value"),
@@ -188,6 +190,7 @@ def test_other_encodings_and_the_zone_of_local_times() -> None:
         ("call_id\n1\n", "column 'dialed_at' is not in the header line"),
         (CALLS_HEADER.strip() + ",more\n", "column 'more' is in the header line but not declared"),
         (CALLS_HEADER.strip() + ",day\n", "names a column twice"),
+        ("call_id\rdialed_at\n", "header line"),
     ],
 )
 def test_a_wrong_header_refuses_the_file(data: str, message: str) -> None:
