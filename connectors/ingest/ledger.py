@@ -143,7 +143,7 @@ class Ledger:
     @contextmanager
     def feed_lock(self, source: str, timeout_seconds: float) -> Iterator[None]:
         """Only one run of a feed at a time; a killed run leaves no lock behind."""
-        with file_lock(self._locks / f"{source}.lock", timeout_seconds):
+        with file_lock(self._locks / f"feed-{source}.lock", timeout_seconds):
             yield
 
     def get(self, source: str, sha256: str) -> dict[str, Any] | None:
@@ -240,9 +240,15 @@ class Ledger:
         """Replace the copy of the ledger in ``folder``/load_date=1970-01-01/; returns the file."""
         target = folder / "load_date=1970-01-01" / "ledger.parquet"
         # Under a lock, so that of two feeds that end together the later copy stays.
-        with file_lock(self._locks / "ledger-export.lock", timeout_seconds=60):
+        with self.books_lock():
             write_table(self.files(), target)
         return target
+
+    @contextmanager
+    def books_lock(self) -> Iterator[None]:
+        """Held while tables are written that belong to no feed: the ledger's copy, the empty quarantine."""
+        with file_lock(self._locks / "books.lock", timeout_seconds=60):
+            yield
 
     @staticmethod
     def _put_cursor(session: sa.Connection, source: str, table: str, value: str) -> None:

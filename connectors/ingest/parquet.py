@@ -49,3 +49,9 @@ def write_table(table: pa.Table, target: Path) -> None:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed :func:`write_table` left below ``folder``; call it while nobody writes there."""
+    for path in folder.glob(f"**/{TEMPORARY_PREFIX}*"):
+        path.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from connectors.ingest.config import FeedConfig
 from connectors.ingest.file_feed import FileFeedRun
 from connectors.ingest.http_feed import HttpFeedRun
 from connectors.ingest.ledger import LEDGER_SCHEMA, Ledger
+from connectors.ingest.parquet import remove_leftovers
 from connectors.ingest.report import FeedReport, PendingFile
 from connectors.ingest.sql_feed import SqlFeedRun
 from connectors.ingest.staging import QUARANTINE_SCHEMA, Publisher, raw_schema, write_empty
@@ -74,8 +75,8 @@ class Ingest:
         """
         told = progress or _quiet
         report = FeedReport(feed.source)
-        self.ensure_tables(feed)
         with self.ledger.feed_lock(feed.source, self._lock_timeout_seconds):
+            self._ensure_tables(feed)
             self._recover(feed, report)
             try:
                 self._run(feed, start, end, report, told)
@@ -113,15 +114,22 @@ class Ingest:
 
     def ensure_tables(self, feed: FeedConfig) -> None:
         """A file without rows for every raw table of the feed, the quarantine and the ledger's copy."""
-        for table, schema in feed.schemas().items():
-            whole = raw_schema(schema, with_deletes=feed.kind == "sql")
-            write_empty(self._paths, feed.source, table, whole)
-        write_empty(self._paths, "gridcrm", "quarantine", QUARANTINE_SCHEMA)
-        write_empty(self._paths, "gridcrm", "ingestion_ledger", LEDGER_SCHEMA)
+        with self.ledger.feed_lock(feed.source, self._lock_timeout_seconds):
+            self._ensure_tables(feed)
 
     def export_ledger(self) -> None:
         """Bring the warehouse's copy of the ledger up to date."""
         self.ledger.to_parquet(self._paths.raw / "gridcrm" / "ingestion_ledger")
+
+    def _ensure_tables(self, feed: FeedConfig) -> None:
+        for table, schema in feed.schemas().items():
+            whole = raw_schema(schema, with_deletes=feed.kind == "sql")
+            write_empty(self._paths, feed.source, table, whole)
+        with self.ledger.books_lock():
+            remove_leftovers(self._paths.raw / "gridcrm" / "quarantine")
+            remove_leftovers(self._paths.raw / "gridcrm" / "ingestion_ledger")
+            write_empty(self._paths, "gridcrm", "quarantine", QUARANTINE_SCHEMA)
+            write_empty(self._paths, "gridcrm", "ingestion_ledger", LEDGER_SCHEMA)
 
     def _recover(self, feed: FeedConfig, report: FeedReport) -> None:
         for name in Publisher(self._paths, self.ledger).recover(feed.source):

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from connectors.formats import RECORD_NO, Reject
 from connectors.ingest.ledger import Ledger, now
-from connectors.ingest.parquet import ROW_GROUP_ROWS, open_writer, write_table
+from connectors.ingest.parquet import ROW_GROUP_ROWS, open_writer, remove_leftovers, write_table
 from connectors.paths import Paths
 
 EMPTY_DATE = date(1970, 1, 1)
@@ -220,6 +220,7 @@ class Publisher:
             else:
                 self.ledger.update(source, row["sha256"], state="landed")
         shutil.rmtree(self.paths.state / "staging" / source, ignore_errors=True)
+        remove_leftovers(self.paths.raw / source)
         return names
 
     def _finish(self, source: str, sha256: str, plan: list[list[str]]) -> None:

@@ -12,7 +12,13 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import yaml
 
-from connectors.connections import Connections, HttpConnection, SftpConnection, SqlConnection, load_connections
+from connectors.connections import (
+    Connections,
+    HttpConnection,
+    SftpConnection,
+    SqlConnection,
+    load_connections,
+)
 from connectors.ingest import FeedConfig, load_feed
 from connectors.paths import Paths
 
@@ -56,7 +62,9 @@ def make_feed(folder: Path, text: str = CALLS, **changes: Any) -> FeedConfig:
     return load_feed(path)
 
 
-def make_connections(folder: Path, *connections: SftpConnection | SqlConnection | HttpConnection) -> Connections:
+def make_connections(
+    folder: Path, *connections: SftpConnection | SqlConnection | HttpConnection
+) -> Connections:
     """A real connections file for these; secrets by way of an environment, as in production."""
     data, env = {}, {}
     for connection in connections:
@@ -88,7 +96,7 @@ def gzipped(data: bytes) -> bytes:
 def raw_rows(paths: Paths, source: str, table: str) -> pa.Table:
     """All rows of a raw table as dbt sees them."""
     folder = paths.raw / source / table
-    # Readers of lakes skip names that begin with an underscore; DuckDB does not, and the empty file is for it.
+    # Arrow skips names that begin with an underscore unless told; DuckDB, for which they are, does not.
     return ds.dataset(folder, format="parquet", partitioning="hive", ignore_prefixes=["."]).to_table()
 
 

@@ -6,6 +6,7 @@ import os
 import threading
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,20 +107,27 @@ def test_a_file_waits_for_its_marker(ingest: Ingest, tmp_path: Path, out: Path) 
     assert report.waiting == ["calls_20261101.csv: no .done beside it yet"]
 
 
-def test_a_file_that_grows_is_left_until_it_stands_still(ingest: Ingest, tmp_path: Path, out: Path) -> None:
-    feed = make_feed(tmp_path / "feeds", file__complete="stable_size", file__stable_seconds=0.4)
+def test_a_file_that_grows_is_left_until_it_stands_still(
+    ingest: Ingest, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = make_feed(tmp_path / "feeds", file__complete="stable_size")
     whole = calls_csv(1, 5000)
     growing = out / "calls_20261101.csv"
     growing.write_bytes(whole[:1000])
     (out / "calls_20261102.csv").write_bytes(calls_csv(2, 2))
-    timer = threading.Timer(0.15, lambda: growing.write_bytes(whole[:2000]))
-    timer.start()
+    waited: list[float] = []
+
+    def grow(seconds: float) -> None:
+        waited.append(seconds)
+        growing.write_bytes(whole[:2000] if len(waited) == 1 else whole)
+
+    monkeypatch.setattr("connectors.ingest.file_feed.time", SimpleNamespace(sleep=grow))
     report = ingest.run(feed)
-    timer.join()
     assert report.rows == {"call": 2}
     assert report.waiting == ["calls_20261101.csv: its size still changes"]
     growing.write_bytes(whole)
     assert ingest.run(feed).rows == {"call": 5000}
+    assert waited == [1.0, 1.0]
 
 
 def test_a_refused_file_leaves_the_others_loaded_and_loses_nothing(
@@ -211,7 +219,7 @@ def test_a_connection_cut_in_the_middle_is_gone_on_from(
     server.cut_after_bytes = 700_000
     assert ingest.run(feed).rows == {"call": 40_000}
     assert server.cut_after_bytes is None
-    assert not [path for path in (paths.landing / "calls" / ".part").iterdir()]
+    assert not list((paths.landing / "calls" / ".part").iterdir())
 
 
 def test_trusting_the_listing_reads_nothing_again(
@@ -273,7 +281,9 @@ def test_a_wrong_password_and_a_changed_host_key_are_one_line_each(
 ) -> None:
     (out / "calls_20261101.csv").write_bytes(calls_csv(1, 2))
     wrong = Ingest(paths, make_connections(tmp_path, server.connection(password="wrong-horse")))
-    with pytest.raises(TransportError, match=r"^connection test_sftp: \S+ does not let user gridcrm in") as caught:
+    with pytest.raises(
+        TransportError, match=r"^connection test_sftp: \S+ does not let user gridcrm in"
+    ) as caught:
         wrong.run(feed)
     assert "wrong-horse" not in str(caught.value)
     right = make_connections(tmp_path, server.connection())

@@ -12,12 +12,16 @@ from connectors.ingest.patterns import NamePattern
 @pytest.mark.parametrize(
     ("pattern", "name", "day"),
     [
-        ("NEM12#{business_date:%Y%m%d}[0-9][0-9]#RIVERB#*.zip", "NEM12#2026111501#RIVERB#GRIDCRM.zip", date(2026, 11, 15)),
+        (
+            "NEM12#{business_date:%Y%m%d}[0-9][0-9]#RIVERB#*.zip",
+            "NEM12#2026111501#RIVERB#GRIDCRM.zip",
+            date(2026, 11, 15),
+        ),
         ("CIS.EXTRACT.D{business_date:%y%m%d}.dat", "CIS.EXTRACT.D261115.dat", date(2026, 11, 15)),
         ("J{business_date:%Y%j}.txt", "J2026319.txt", date(2026, 11, 15)),
         (r"^out_{business_date:%Y-%m-%d}_\d+\.csv$", "out_2026-11-15_7.csv", date(2026, 11, 15)),
     ],
-)  # fmt: skip
+)
 def test_a_name_with_a_date(pattern: str, name: str, day: date) -> None:
     names = NamePattern(pattern)
     assert names.matches(name)
