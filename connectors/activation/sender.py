@@ -178,34 +178,32 @@ class Sender:
     def _form(self, changes: pa.Table) -> Iterator[tuple[BatchOp, pa.Table]]:
         """Deletes first, then upserts by key; a group never shares a batch with another.
 
-        A delete travels with the payload last acknowledged: some destinations need more than the key to
-        find a row.
+        ``changes`` come in that order already, and are cut without copying unless there are groups. A delete
+        travels with the payload last acknowledged: some destinations need more than the key to find a row.
         """
         group = self._destination.group_column
         payload = "case when op = 'delete' then old_payload else payload end"
-        of_group = member(payload, group) if group else "''"
+        of_group = f"coalesce({member(payload, group)}, '')" if group else "''"
         with connect() as connection:
             connection.register("changes", changes)
-            numbered = connection.execute(
-                f"""
-                select op, key, payload_hash, payload,
-                    dense_rank() over (order by is_upsert, of_group, part) as batch
-                from (
-                    select op, key, payload_hash, {payload} as payload, op <> 'delete' as is_upsert,
-                        coalesce({of_group}, '') as of_group,
-                        (row_number() over (partition by op <> 'delete', {of_group} order by key) - 1)
-                            // {self._destination.batch_size} as part
-                    from changes
-                ) as parts
-                order by batch, key
-                """
-            ).to_arrow_table()
-        sizes = pc.value_counts(numbered.column("batch"))
+            runs = connection.execute(
+                f"select op <> 'delete', {of_group}, count(*) from changes group by 1, 2 order by 1, 2"
+            ).fetchall()
+            if group:
+                changes = connection.execute(
+                    f"select * from changes order by op <> 'delete', {of_group}, key"
+                ).to_arrow_table()
         start = 0
-        for size in (entry["counts"].as_py() for entry in sizes):
-            rows = numbered.slice(start, size).drop_columns("batch")
+        for is_upsert, _, size in runs:
+            for first in range(start, start + size, self._destination.batch_size):
+                rows = changes.slice(first, min(self._destination.batch_size, start + size - first))
+                sent = rows.column("payload" if is_upsert else "old_payload")
+                columns = [rows.column("op"), rows.column("key"), rows.column("payload_hash"), sent]
+                yield (
+                    "upsert" if is_upsert else "delete",
+                    pa.table(columns, ["op", "key", "payload_hash", "payload"]),
+                )
             start += size
-            yield ("delete" if rows.column("op")[0].as_py() == "delete" else "upsert"), rows
 
     def _batch(self, batch_id: str, op: str, as_of_date: date, rows: pa.Table) -> Batch:
         return Batch(

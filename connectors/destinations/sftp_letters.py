@@ -27,10 +27,12 @@ from connectors.destinations.settings import LettersSettings
 from connectors.destinations.sftp_csv import answered, manifest_bytes
 from connectors.transport.sftp import SftpTransport
 
-_FIELDS = (
+_REQUIRED = (
     *("letter_id", "content_id", "full_name", "address_line", "city", "state_code", "postcode", "account_no"),
-    *("bill_id", "amount_due_usd", "due_date", "language"),
+    *("bill_id", "amount_due_usd", "due_date"),
 )
+# A language we do not write in, or none, gets the English letter: no reason to leave anybody out.
+_FIELDS = (*_REQUIRED, "language")
 
 
 class SftpLetters:
@@ -145,17 +147,17 @@ def file_name(letter_id: str) -> str:
 
 def _letter_row(values: dict[str, str | None], templates: Templates) -> LetterRow:
     """One row as a letter needs it. Raises LetterError naming the column, never its value."""
-    for name in _FIELDS:
+    for name in _REQUIRED:
         if not (values[name] or "").strip():
             raise LetterError(f"{name} is empty")
-    filled = {name: str(value).strip() for name, value in values.items()}
-    written = templates.language(filled["content_id"])
-    if filled["language"].lower()[:2] != written:
+    filled = {name: (value or "").strip() for name, value in values.items()}
+    written, spoken = templates.language(filled["content_id"]), filled["language"].lower()[:2]
+    if spoken != written and spoken in templates.languages:
         raise LetterError(
-            f"language is not the one that template {filled['content_id']} is written in ({written})"
+            f"template {filled['content_id']} is written in {written}, but the customer reads {spoken}"
         )
     amount = Decimal(filled["amount_due_usd"])
     if amount <= 0:
         raise LetterError("amount_due_usd is not above zero: there is nothing to remind of")
-    texts = {name: filled[name] for name in _FIELDS if name not in ("amount_due_usd", "due_date", "language")}
+    texts = {name: filled[name] for name in _REQUIRED if name not in ("amount_due_usd", "due_date")}
     return LetterRow(**texts, amount_due_usd=amount, due_date=date.fromisoformat(filled["due_date"]))

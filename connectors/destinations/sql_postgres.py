@@ -60,9 +60,7 @@ class PostgresWriter:
         self._connection.execute(self._statement, {"first": first, "last": last})
 
     def _read_types(self, names: list[str], where: str) -> dict[str, str]:
-        found: dict[str, str] = dict(
-            self._connection.execute(sa.text(_TYPES), {"name": self._table}).all()
-        )
+        found: dict[str, str] = dict(self._connection.execute(sa.text(_TYPES), {"name": self._table}).all())
         if not found:
             raise DestinationRefusedError(f"{where} does not exist; create it, or correct destination.table")
         wanted = [*names, *([self._touch] if self._touch else [])]

@@ -152,6 +152,11 @@ class Templates:
         """The approved content ids."""
         return frozenset(self._templates)
 
+    @property
+    def languages(self) -> frozenset[str]:
+        """The languages there are letters in."""
+        return frozenset(self._labels)
+
     def language(self, content_id: str) -> str:
         """The language a template is written in."""
         return self._templates[content_id].language

@@ -26,7 +26,8 @@ from connectors.paths import Paths
 from tests.connectors.activation.helpers import DAY, FixedConnections
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([__name__])
+# pytest too: a child imports the main module of its parent.
+CONTEXT.set_forkserver_preload([__name__, "pytest"])
 _STEPS = (
     *((State, name) for name in ("begin", "attempt", "finish", "forget", "mark_uncertain")),
     *((kind, "deliver") for kind in (SqlUpsert, SftpCsv, SftpLetters, HttpAudience)),

@@ -172,7 +172,7 @@ def test_an_unknown_content_id_stops_everything_even_in_a_dry_run(
         ({"postcode": None}, "postcode is empty"),
         ({"full_name": "  "}, "full_name is empty"),
         ({"amount_due_usd": "0.00"}, "amount_due_usd is not above zero"),
-        ({"language": "es"}, "language is not the one that template LTR_REMINDER_FRIENDLY_EN is written in"),
+        ({"language": "es"}, "LTR_REMINDER_FRIENDLY_EN is written in en, but the customer reads es"),
         ({"full_name": "王小明"}, "full_name has a character that the letter's font cannot print"),
     ],
 )
@@ -184,6 +184,13 @@ def test_a_row_that_makes_no_letter_is_left_out_with_the_reason(
     assert words in report.messages[0]
     assert "王小明" not in report.messages[0]
     assert [path.name for path in (sftp.root / "incoming").glob("*.pdf")] == ["L-1.pdf"]
+
+
+@pytest.mark.parametrize("language", ["fr", None])
+def test_who_reads_another_language_gets_english(
+    paths: Paths, sftp: SftpTestServer, push: PushConfig, language: str | None
+) -> None:
+    assert send(paths, sftp, push, letters({"language": language})).sent == 1
 
 
 def test_a_long_letter_runs_over_to_numbered_pages(
