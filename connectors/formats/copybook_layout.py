@@ -104,18 +104,16 @@ class _Maker:
         """Leaves under a group that starts at ``at``, and the group's size."""
         leaves: list[_Leaf] = []
         starts: dict[str, int] = {}
-        ends: dict[str, int] = {}
         start, chosen = at, self._chosen(group)
         for child in group.children:
             here = at
-            original = child.name
             if child.redefines is not None:
                 if child.redefines not in starts:
                     raise SettingsError(
                         f"copybook line {child.line}: {child.name} redefines {child.redefines}, "
                         "which is not a field before it in the same group"
                     )
-                here, original = starts[child.redefines], child.redefines
+                here = starts[child.redefines]
             starts[child.name] = here
             family = chosen.get(id(child))
             if family is None or family is child:
@@ -126,10 +124,10 @@ class _Maker:
                 # Another record type's branch: it only takes room, and its counters are not of this record.
                 _, size = self._aside()._entry(child, here, path, False, is_inside_table)
             at = max(at, here + size)
-            ends[original] = at
         return leaves, at - start
 
     def _aside(self) -> _Maker:
+        """A maker for what is left out; it knows the fields so far and adds none."""
         other = _Maker(None, {})
         other.seen = dict(self.seen)
         return other

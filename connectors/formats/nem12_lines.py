@@ -95,7 +95,8 @@ def _indicators(data: Bytes, lines: Lines) -> npt.NDArray[np.int64]:
     """The record indicator each line begins with, 0 where it is none."""
     last = len(data) - 1
     digits = [data[np.minimum(lines.start + i, last)].astype(np.int64) - ord("0") for i in range(3)]
-    value = digits[0] * 100 + digits[1] * 10 + digits[2]
+    is_number = np.all([(digit >= 0) & (digit <= 9) for digit in digits], axis=0)
+    value = np.where(is_number, digits[0] * 100 + digits[1] * 10 + digits[2], 0)
     length = lines.end - lines.start
     ends = (length == 3) | ((length > 3) & (data[np.minimum(lines.start + 3, last)] == ord(",")))
     return np.where(np.isin(value, KNOWN) & ends, value, 0)

@@ -117,6 +117,7 @@ def test_quality_ranges_reach_every_interval() -> None:
         ("400,1,x,A,,", "bad_range"),
         ("999,nothing,known", "unknown_record"),
         ("rubbish", "unknown_record"),
+        ("2:0,looks like a sum of 300", "unknown_record"),
     ],
 )
 def test_a_stray_record_is_quarantined_alone(record: str, rule: str) -> None:
