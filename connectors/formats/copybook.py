@@ -53,11 +53,11 @@ class RecordSettings(FormatSettings):
 class CopybookSettings(FormatSettings):
     """How a site writes its extract.
 
-    - ``copybook``: the text itself, or the path of a file that holds it; ``is_free_form`` without columns 1–6.
+    - ``copybook``: the text, or the path of a file that holds it; ``is_free_form`` without columns 1–6.
     - ``code_page``: any single-byte EBCDIC or ASCII code page; control characters become spaces unless
       ``keep_control_characters``; text is cut of blanks at ``trim`` (right, left, both, none).
     - ``floating_point`` of COMP-1 and COMP-2; ``comp5_big_endian`` is false for extracts of small machines.
-    - ``record_format``: F with ``record_length`` (the copybook's by default), or V (also written RDW) with the
+    - ``record_format``: F with ``record_length`` (by default the copybook's), or V (also named RDW) with the
       ``rdw_`` settings; ``file_header_bytes`` and ``file_footer_bytes`` surround the records.
     - ``discriminator`` and ``records``: the field that tells record types apart, and for each of its values
       the group and table; or ``record_table`` for the one table of a file with one record type.

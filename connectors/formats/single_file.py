@@ -51,7 +51,7 @@ class RecordCounts(TypedDict):
 class DecodeSummary(TypedDict):
     """The account of one file, ready for JSON.
 
-    ``rows`` by table, totals that are not whole numbers as text.
+    ``rows`` by table; a total beyond the digits of a JSON number is text.
     """
 
     file: str
@@ -105,8 +105,11 @@ def decode_file(
     }
 
 
-def _plain(number: Number | None) -> int | str | None:
-    return str(number) if isinstance(number, Decimal) else number
+def _plain(number: Number | None) -> int | float | str | None:
+    """A JSON number where that says the same, else the exact digits as text."""
+    if not isinstance(number, Decimal):
+        return number
+    return float(number) if Decimal(str(float(number))) == number else str(number)
 
 
 def _sha256(path: Path) -> str:
