@@ -52,8 +52,8 @@ def test_a_file_a_record_type_for_copybooks(tmp_path: Path) -> None:
     }  # fmt: skip
     assert account["control_totals"][1] == {
         "name": "amount",
-        "declared": "10.50",
-        "found": "10.50",
+        "declared": 10.5,
+        "found": 10.5,
         "ok": True,
     }
 
