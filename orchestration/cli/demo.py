@@ -1,6 +1,5 @@
-"""``gridcrm demo``, ``real``, ``ui`` and ``docs``: the product over the simulated utility, over real
-files, and
-to look at.
+"""``gridcrm demo``, ``real``, ``ui`` and ``docs``: the product over the simulated utility, over real files,
+and to look at.
 
 Belongs here: the options and their defaults. Does not belong here: what they do, which is the package
 ``demo``.
@@ -30,11 +29,10 @@ def demo(
     data: DataOption = None,
 ) -> None:
     """Play a utility from end to end: its systems, the night's files, scores, pushes, and what came back."""
-    from rich.console import Console
-
     from demo.flow import DemoConfig, run_demo
+    from demo.runs import terminal
 
-    run_demo(_paths(data), DemoConfig(customers, days, end.date(), seed), Console(highlight=False))
+    run_demo(_paths(data), DemoConfig(customers, days, end.date(), seed), terminal())
 
 
 def real(
@@ -44,11 +42,10 @@ def real(
     data: DataOption = None,
 ) -> None:
     """Serve the real files of DIRECTORY from the same SFTP server and take them through the same job."""
-    from rich.console import Console
-
     from demo.real import run_real
+    from demo.runs import terminal
 
-    run_real(_paths(data), directory, Console(highlight=False))
+    run_real(_paths(data), directory, terminal())
 
 
 def ui(
@@ -57,11 +54,10 @@ def ui(
     docs_port: Annotated[int, typer.Option(help="Port of the dbt docs.")] = 3001,
 ) -> None:
     """Open the Dagster UI and the dbt docs on loopback, over what the demo made."""
-    from rich.console import Console
-
+    from demo.runs import terminal
     from demo.ui import open_ui
 
-    open_ui(_paths(data), Console(highlight=False), port, docs_port)
+    open_ui(_paths(data), terminal(), port, docs_port)
 
 
 def docs(data: DataOption = None) -> None:

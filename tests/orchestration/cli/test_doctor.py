@@ -240,6 +240,10 @@ def test_a_stale_manifest_and_a_home_without_its_file(deployment: Deployment) ->
     os.utime(model, (model.stat().st_mtime + 60,) * 2)
     (deployment.folder / "dagster" / "dagster.yaml").unlink()
     findings = deployment.findings("--offline")
+    assert wrong(findings) == {("dagster", "home")}
+    assert findings["dbt", "manifest"]["state"] == "note"  # where it is parsed again when it is needed
+    deployment.env["GRIDCRM_DEPLOYMENT"] = "production"
+    findings = deployment.findings("--offline")
     assert wrong(findings) == {("dbt", "manifest"), ("dagster", "home")}
     assert "models/a.sql" in findings["dbt", "manifest"]["message"]
 
