@@ -106,7 +106,12 @@ class PushConfig(BaseModel):
 
     @property
     def destination_id(self) -> str:
-        """What acknowledged rows are remembered under: another target begins from nothing."""
+        """What acknowledged rows are remembered under: another target begins from nothing.
+
+        Except what goes once: a letter sent through one vendor is not sent again through the next.
+        """
+        if self.send_once:
+            return self.name
         return f"{self.name}>{self.destination.connection}:{self.destination.target}"
 
 

@@ -267,6 +267,17 @@ def test_another_target_begins_from_nothing(activation: Activation, memory: Memo
     assert activation.plan(elsewhere, make_rows({"C1": 1}), DAY).n_creates == 1
 
 
+def test_what_goes_once_does_not_go_again_through_another_target(
+    activation: Activation, memory: Memory
+) -> None:
+    once = {"send_once": True, "on_missing": "keep"}
+    send(activation, make_rows({"C1": 1}), make_push(**once))
+    elsewhere = make_push(
+        destination={"kind": "sql_upsert", "connection": "test_sql", "table": "customers_2"}, **once
+    )
+    assert activation.plan(elsewhere, make_rows({"C1": 1}), DAY).is_empty
+
+
 def test_groups_never_share_a_batch_and_deletes_know_theirs(activation: Activation, memory: Memory) -> None:
     memory.group_column, memory.batch_size = "full_name", 1
     send(activation, make_rows({"C1": 1, "C2": 2}))
