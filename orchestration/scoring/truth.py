@@ -184,13 +184,14 @@ def _cube(
     frame: pd.DataFrame, key: npt.NDArray[np.object_], value: str, ids: npt.NDArray[np.object_]
 ) -> Floats:
     """ids × 2 weekday types × 48 slots of ``value``, NaN where there is no row."""
-    at = pd.Index(ids).get_indexer(pd.Index(key))
+    known, first = np.unique(ids.astype(str), return_inverse=True)
+    at = pd.Index(known).get_indexer(pd.Index(key))
     weekend = (texts(frame, "day_type") == "weekend").astype(np.int64)
     slot = numbers(frame, "slot")
     good = (at >= 0) & np.isfinite(slot)
-    cube = np.full((len(ids), 2, SLOTS), np.nan)
+    cube = np.full((len(known), 2, SLOTS), np.nan)
     cube[at[good], weekend[good], slot[good].astype(np.int64)] = numbers(frame, value)[good]
-    return cube
+    return cube[first]
 
 
 def _at_home(table: pd.DataFrame, truth: _Truth) -> list[Measure]:
