@@ -35,7 +35,7 @@
             register_id,
             {{ bucket }} as market_day
         from reads
-        group by 1, 2, 3
+        group by service_point_id, register_id, market_day
         having min(_file_id) <> max(_file_id) or min(source_record_no) <> max(source_record_no)
     ),
 

@@ -6,7 +6,11 @@ customers as (
 
 treatment as (
     {{ latest_score('treatment') }}
-    and channel = 'email'
+),
+
+offers as (
+    select * from treatment
+    where channel = 'email'
 ),
 
 campaigns as (
@@ -21,10 +25,10 @@ current_campaigns as (
 
 addressed as (
     select
-        treatment.*,
-        coalesce(current_campaigns.campaign_id, 'offer-' || treatment.offer_id) as campaign_id
-    from treatment
-    left join current_campaigns on treatment.offer_id = current_campaigns.offer_id
+        offers.*,
+        coalesce(current_campaigns.campaign_id, 'offer-' || offers.offer_id) as campaign_id
+    from offers
+    left join current_campaigns on offers.offer_id = current_campaigns.offer_id
 ),
 
 final as (

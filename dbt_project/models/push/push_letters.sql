@@ -6,7 +6,11 @@ customers as (
 
 treatment as (
     {{ latest_score('treatment') }}
-    and channel = 'letter'
+),
+
+letters as (
+    select * from treatment
+    where channel = 'letter'
 ),
 
 bills as (
@@ -24,7 +28,7 @@ final as (
     select
         customers.customer_id || '-'
         || coalesce(oldest_open_bills.bill_id, cast(customers.as_of_date as {{ dbt.type_string() }})) || '-'
-        || treatment.action_id as letter_id,
+        || letters.action_id as letter_id,
         customers.customer_id,
         coalesce(oldest_open_bills.account_id, customers.primary_account_id) as account_no,
         customers.full_name,
@@ -32,22 +36,23 @@ final as (
         customers.city,
         customers.state_code,
         customers.postcode,
-        treatment.content_id,
+        letters.content_id,
         customers.language,
-        treatment.tone,
+        letters.tone,
         oldest_open_bills.open_usd as amount_due_usd,
         oldest_open_bills.due_date,
         oldest_open_bills.bill_id,
-        treatment.purpose,
+        letters.purpose,
         {{
             withheld_reason(
-                'treatment.purpose',
+                'letters.purpose',
                 "'letter'",
-                requires=[("treatment.purpose in ('collections', 'payment_help') and oldest_open_bills.bill_id is null", 'nothing_due')],
+                treatment='letters',
+                requires=[("letters.purpose in ('collections', 'payment_help') and oldest_open_bills.bill_id is null", 'nothing_due')],
             )
         }} as withheld_reason
-    from treatment
-    inner join customers on treatment.subject_id = customers.customer_id
+    from letters
+    inner join customers on letters.subject_id = customers.customer_id
     left join oldest_open_bills on customers.customer_id = oldest_open_bills.customer_id
 )
 

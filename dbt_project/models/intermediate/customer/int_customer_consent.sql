@@ -3,7 +3,10 @@
 with
 
 consents as (
-    select * from {{ ref('consent_current') }}
+    select
+        *,
+        purpose || '/' || channel || '/' || granularity || '=' || cast(is_granted as varchar) as said
+    from {{ ref('consent_current') }}
 ),
 
 final as (
@@ -20,8 +23,7 @@ final as (
         bool_and(
             case when purpose = 'profiling' and granularity = 'interval' then is_granted end
         ) as consent_profiling_interval,
-        {{ fingerprint(comma_list("purpose || '/' || channel || '/' || granularity || '=' || cast(is_granted as varchar)")) }}
-            as state_fingerprint
+        {{ fingerprint(comma_list('said')) }} as state_fingerprint
     from consents
     group by customer_id
 )

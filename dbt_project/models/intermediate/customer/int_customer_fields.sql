@@ -29,15 +29,26 @@ open_customer_numbers as (
     where closed_date is null
 ),
 
+-- A mobile reaches its owner, whichever place it was typed in.
+callable as (
+    select
+        *,
+        case
+            when phone_2_kind = 'M' and coalesce(phone_1_kind, '') <> 'M' then phone_2
+            else phone_1
+        end as mobile_or_first_phone
+    from customers
+),
+
 cis_values as (
     {% set cis_fields = {
         'name_kind': 'customers.name_kind',
         'given_name': 'customers.given_name',
         'surname': 'customers.surname',
-        'full_name': "coalesce(customers.business_name, nullif(concat_ws(' ', customers.given_name, customers.surname), ''))",
+        'full_name': "coalesce(business_name, nullif(concat_ws(' ', given_name, surname), ''))",
         'birth_date': 'cast(customers.birth_date as varchar)',
         'email': clean_email('customers.email'),
-        'phone_e164': phone_e164("case when customers.phone_2_kind = 'M' and coalesce(customers.phone_1_kind, '') <> 'M' then customers.phone_2 else customers.phone_1 end"),
+        'phone_e164': phone_e164('mobile_or_first_phone'),
         'language': 'customers.language',
     } -%}
     {% for field, value in cis_fields.items() %}
@@ -48,7 +59,7 @@ cis_values as (
             {{ value }} as value,
             case when open_customer_numbers.customer_no is not null then 1 else 2 end as precedence,
             customers.changed_at as source_updated_at
-        from customers
+        from callable as customers
         left join open_customer_numbers on customers.customer_no = open_customer_numbers.customer_no
     {% endfor %}
 ),

@@ -33,15 +33,26 @@ record_customers as (
 ),
 
 marks as (
-    select account_no, flag as mark from flags
+    select
+        account_no,
+        flag as mark
+    from flags
     union
-    select account_no, 'open_dispute' as mark from disputes
+    select
+        account_no,
+        'open_dispute' as mark
+    from disputes
     union
-    select account_no, 'active_plan' as mark from plans
+    select
+        account_no,
+        'active_plan' as mark
+    from plans
 ),
 
 customer_marks as (
-    select accounts.customer_id, marks.mark
+    select
+        accounts.customer_id,
+        marks.mark
     from marks
     inner join accounts on marks.account_no = accounts.account_id
     union

@@ -5,7 +5,12 @@ versions as (
 ),
 
 latest as (
-    {{ latest_version('versions', ['campaign_id', 'contact_id'], ['_loaded_at desc', 'updated_at desc', '_record_no desc']) }}
+    {{
+        latest_version(
+            'versions', ['campaign_id', 'contact_id'],
+            ['_loaded_at desc', 'updated_at desc', '_record_no desc']
+        )
+    }}
 ),
 
 final as (

@@ -5,7 +5,12 @@ versions as (
 ),
 
 latest as (
-    {{ latest_version('versions', ['service_point_id', 'appliance', 'started_at'], ['load_date desc', '_loaded_at desc', '_record_no desc']) }}
+    {{
+        latest_version(
+            'versions', ['service_point_id', 'appliance', 'started_at'],
+            ['load_date desc', '_loaded_at desc', '_record_no desc']
+        )
+    }}
 ),
 
 final as (

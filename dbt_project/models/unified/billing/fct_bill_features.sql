@@ -36,18 +36,18 @@ prior_bills as (
     select
         cutoffs.bill_id,
         cutoffs.cutoff_date,
-        prior.due_date,
-        case when prior.paid_date <= cutoffs.cutoff_date then prior.paid_date end as paid_date,
+        earlier.due_date,
+        case when earlier.paid_date <= cutoffs.cutoff_date then earlier.paid_date end as paid_date,
         row_number() over (
-            partition by cutoffs.bill_id order by prior.due_date desc, prior.bill_id desc
+            partition by cutoffs.bill_id order by earlier.due_date desc, earlier.bill_id desc
         ) as recency
     from cutoffs
-    inner join bills as prior
+    inner join bills as earlier
         on
-            cutoffs.account_id = prior.account_id
-            and prior.bill_id <> cutoffs.bill_id
-            and prior.issued_date < cutoffs.issued_date
-            and prior.due_date <= cutoffs.cutoff_date
+            cutoffs.account_id = earlier.account_id
+            and earlier.bill_id <> cutoffs.bill_id
+            and earlier.issued_date < cutoffs.issued_date
+            and earlier.due_date <= cutoffs.cutoff_date
 ),
 
 prior_delays as (
@@ -74,18 +74,18 @@ prior_behaviour as (
 paid_at_issue as (
     select
         cutoffs.bill_id,
-        prior.bill_id as prior_bill_id,
-        prior.amount_usd,
+        earlier.bill_id as prior_bill_id,
+        earlier.amount_usd,
         coalesce(sum(payments.amount_usd), 0) as paid_usd
     from cutoffs
-    inner join bills as prior
-        on cutoffs.account_id = prior.account_id and prior.issued_date < cutoffs.issued_date
+    inner join bills as earlier
+        on cutoffs.account_id = earlier.account_id and earlier.issued_date < cutoffs.issued_date
     left join payments
         on
-            prior.bill_id = payments.bill_id
+            earlier.bill_id = payments.bill_id
             and payments.status = 'posted'
             and payments.received_date <= cutoffs.issued_date
-    group by cutoffs.bill_id, prior.bill_id, prior.amount_usd
+    group by cutoffs.bill_id, earlier.bill_id, earlier.amount_usd
 ),
 
 open_at_issue as (

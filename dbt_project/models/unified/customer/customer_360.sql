@@ -58,9 +58,14 @@ records as (
 person as (
     select
         customer_id,
-        {% for field in ['full_name', 'name_kind', 'given_name', 'surname', 'birth_date', 'phone_e164', 'email', 'language'] -%}
-            max(case when field = '{{ field }}' then value end) as {{ field }}{{ "," if not loop.last }}
-        {% endfor %}
+        max(case when field = 'full_name' then value end) as full_name,
+        max(case when field = 'name_kind' then value end) as name_kind,
+        max(case when field = 'given_name' then value end) as given_name,
+        max(case when field = 'surname' then value end) as surname,
+        max(case when field = 'birth_date' then value end) as birth_date,
+        max(case when field = 'phone_e164' then value end) as phone_e164,
+        max(case when field = 'email' then value end) as email,
+        max(case when field = 'language' then value end) as language
     from fields
     group by customer_id
 ),

@@ -188,6 +188,14 @@ grid as (
     }}
 ),
 
+beside as (
+    select -1 as days
+    union all
+    select 0 as days
+    union all
+    select 1 as days
+),
+
 -- The incomplete days and the days beside them: enough to see both ends of a gap that may be interpolated.
 neighbourhood_days as (
     select distinct
@@ -195,7 +203,7 @@ neighbourhood_days as (
         incomplete_days.register_id,
         {{ add_days('incomplete_days.usage_date', 'beside.days') }} as usage_date
     from incomplete_days
-    cross join (select -1 as days union all select 0 as days union all select 1 as days) as beside
+    cross join beside
 ),
 
 present as (
@@ -241,10 +249,20 @@ gaps as (
 ),
 
 timeline as (
-    select service_point_id, register_id, start_s, anchor_kwh, false as is_gap
+    select
+        service_point_id,
+        register_id,
+        start_s,
+        anchor_kwh,
+        false as is_gap
     from present
     union all
-    select service_point_id, register_id, start_s, null as anchor_kwh, true as is_gap
+    select
+        service_point_id,
+        register_id,
+        start_s,
+        null as anchor_kwh,
+        true as is_gap
     from gaps
 ),
 
@@ -311,7 +329,9 @@ filled_by_line as (
 ),
 
 long_gap_registers as (
-    select distinct service_point_id, register_id
+    select distinct
+        service_point_id,
+        register_id
     from filled_by_line
     where line_kwh is null
 ),

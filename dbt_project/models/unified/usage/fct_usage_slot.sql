@@ -35,7 +35,7 @@ half_hours as (
         cast(sum(case when local_minute % 30 < 15 then kwh else 0 end) as double) as first_quarter_kwh,
         max(interval_seconds) as interval_seconds
     from usage
-    group by 1, 2, 3
+    group by service_point_id, usage_date, half_hour_no
 ),
 
 complete as (
@@ -57,7 +57,7 @@ final as (
         sum(kwh * kwh) as sum_sq_kwh,
         sum(range_kwh) as sum_range_kwh
     from complete
-    group by 1, 2, 3, 4
+    group by service_point_id, week_start_date, day_type, slot
 )
 
 select * from final
