@@ -59,30 +59,9 @@ class Plan:
     """Column name → whether it is personal; the key column first."""
 
     @property
-    def is_first_run(self) -> bool:
-        """Whether this destination has acknowledged nothing so far."""
-        return self.acknowledged == 0
-
-    @property
     def is_empty(self) -> bool:
         """Whether sending would send nothing."""
         return not (self.n_creates or self.n_updates or self.n_deletes)
-
-    def summary(self) -> dict[str, Any]:
-        """Counts only, for logs and metadata."""
-        return {
-            "push": self.push,
-            "as_of_date": self.as_of_date.isoformat(),
-            "creates": self.n_creates,
-            "updates": self.n_updates,
-            "deletes": self.n_deletes,
-            "unchanged": self.unchanged,
-            "withheld": dict(self.withheld),
-            "field_changes": dict(self.field_changes),
-            "not_recallable": self.not_recallable,
-            "unfinished_batches": self.unfinished_batches,
-            "guard_violations": list(self.guard_violations),
-        }
 
     def sample(self, limit: int = 10, *, with_values: bool = False) -> list[dict[str, Any]]:
         """The first changes of each kind: op, key, and the columns that change; values only when asked for.
