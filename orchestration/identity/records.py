@@ -206,6 +206,9 @@ def prepare_records(con: duckdb.DuckDBPyConnection, *, hub_limit: int) -> dict[s
                     (length(n.last_word) = 1 and length(n.first_word) > 1)
                     or (n.surname_text = '' and coalesce(f.as_surname - f.as_given, 0)
                         > greatest(coalesce(l.as_surname - l.as_given, 0), 0))
+                    -- 'Smiht Charlotte': nobody's given name before what is clearly one.
+                    or (n.surname_text = '' and coalesce(f.as_given, 0) = 0
+                        and l.as_given > {CLEARLY} * l.as_surname)
                     or (n.surname_text <> '' and f.as_surname > {CLEARLY} * f.as_given
                         and l.as_given > {CLEARLY} * l.as_surname)
                 ) as is_exchanged

@@ -47,7 +47,7 @@ def somebody(number: int = 0) -> dict[str, Any]:
 
 FAMILIES = """
 okonkwo lindqvist vandermeer abernathy kowalczyk fitzpatrick yamamoto delacroix oyelaran petrov szymanski
-guthrie marchetti haraldsen bjornstad castellano dragomir ferreira
+guthrie marchetti haraldsen bjornstad castellano dragomir ferreira halvorsen
 """.split()  # noqa: SIM905 - words read best as words
 
 UNSPLIT: dict[str, Any] = {"given_name": None, "surname": None, "account_no": None}
@@ -71,6 +71,7 @@ SAME: dict[str, dict[str, Any]] = {
         "account_no": None,
     },
     "the surname first and the other word misspelt": {"full_name": "{surname} Margraet", **UNSPLIT},
+    "the surname first and misspelt": {"exchanged_in_full": True, **UNSPLIT},
     "the surname and an initial": {"full_name": "{surname} M", "birth_date": None, **UNSPLIT},
     "a title and an apostrophe": {
         "full_name": "Mrs. Margaret O'{surname}",
@@ -107,6 +108,8 @@ def cases() -> tuple[Resolution, dict[str, str]]:
         other = {**person, **change}
         if other.pop("exchanged", False):
             other |= {"given_name": person["surname"], "surname": person["given_name"]}
+        if other.pop("exchanged_in_full", False):
+            other["full_name"] = f"{person['surname'][:-1]}k Margaret"
         if other.pop("abbreviated", False):
             other["address_line"] = person["address_line"].title().replace("Road", "Rd.")
         if other["birth_date"] == "exchanged":
