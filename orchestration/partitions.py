@@ -20,8 +20,8 @@ PARTITION = "dagster/partition"
 
 
 def business_dates(first: date, time_zone: str) -> dg.DailyPartitionsDefinition:
-    """Daily from ``first``, in the utility's own time zone."""
-    return dg.DailyPartitionsDefinition(start_date=first.isoformat(), timezone=time_zone)
+    """Daily from ``first`` up to today, in the utility's time zone: some files come on their own day."""
+    return dg.DailyPartitionsDefinition(start_date=first.isoformat(), timezone=time_zone, end_offset=1)
 
 
 @dataclass(frozen=True)

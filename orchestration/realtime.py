@@ -28,10 +28,10 @@ def build_defs(settings: Settings) -> dg.Definitions:
         "account_alerts",
         dg.AssetSelection.assets(*(key for asset in assets for key in asset.keys)),
         description="Missed and returned payments, disputes and protected customers, to the agent's card.",
-        executor_def=dg.in_process_executor,
     )
     return dg.Definitions(
         assets=assets,
+        executor=dg.in_process_executor,
         jobs=[job],
         sensors=[_ledger_changed(settings, job)],
         resources={"gateway": Gateway.of(settings)},

@@ -12,7 +12,7 @@ from datetime import timedelta
 import dagster as dg
 
 from connectors.ingest import FeedConfig
-from orchestration.jobs import OUTCOME_SOURCES, AssetJob
+from orchestration.jobs import AssetJob
 from orchestration.settings import Settings
 
 # The mainframe's extract is complete by 04:30 on all but a few nights; agents log in at 08:00.
@@ -34,30 +34,33 @@ def build_schedules(
         else dg.DefaultScheduleStatus.STOPPED
     )
     zone = settings.time_zone
-    schedules = [
+    pulls = [feed for feed in feeds if feed.kind == "sql"]
+    return [
         _daily(jobs["full"], zone, status),
-        dg.ScheduleDefinition(
-            name="outcomes_hourly",
-            job=jobs["outcomes"],
-            cron_schedule=OUTCOMES_AT,
-            execution_timezone=zone,
-            default_status=status,
-            description="What destinations tell back, every hour.",
+        *(
+            dg.ScheduleDefinition(
+                name="outcomes_hourly",
+                job=jobs[name],
+                cron_schedule=OUTCOMES_AT,
+                execution_timezone=zone,
+                default_status=status,
+                description="What destinations tell back, every hour.",
+            )
+            for name in ("outcomes",)
+            if name in jobs
+        ),
+        *(
+            dg.ScheduleDefinition(
+                name=f"{feed.source}_pull",
+                job=jobs[f"ingest_{feed.source}_job"],
+                cron_schedule=feed.schedule,
+                execution_timezone=zone,
+                default_status=status,
+                description=f"Changed rows of {feed.source}.",
+            )
+            for feed in pulls
         ),
     ]
-    for feed in feeds:
-        if feed.kind == "sql" and feed.schedule and feed.source not in OUTCOME_SOURCES:
-            schedules.append(
-                dg.ScheduleDefinition(
-                    name=f"{feed.source}_pull",
-                    job=jobs[f"ingest_{feed.source}_job"],
-                    cron_schedule=feed.schedule,
-                    execution_timezone=zone,
-                    default_status=status,
-                    description=f"Changed rows of {feed.source}.",
-                )
-            )
-    return schedules
 
 
 def _daily(job: AssetJob, zone: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:
