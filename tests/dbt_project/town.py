@@ -82,7 +82,9 @@ FILE_SCHEMAS: Mapping[str, pa.Schema] = {
         "account_no:i customer_no:i premise_no:i service_point:t meter_serial:t tariff_code:t opened_date:i "
         "closed_date:i close_reason:t contract_end_date:i balance:m9.2 payment_method:t is_paperless:t changed_at:i"
     ),
-    "cis/tariff": _schema("tariff_code:t tariff_name:t daily_charge:m7.4 rate_count:i rate:rates", rates=_RATES),
+    "cis/tariff": _schema(
+        "tariff_code:t tariff_name:t daily_charge:m7.4 rate_count:i rate:rates", rates=_RATES
+    ),
     "cis/bill": _schema(
         "bill_no:i account_no:i period_start_date:i period_end_date:i issued_date:i due_date:i billed_kwh:m10.3 "
         "amount:m9.2 read_type:t is_reversed:t"
@@ -176,7 +178,8 @@ SCORE_SCHEMAS: Mapping[str, pa.Schema] = {
         _SCORE + "call_date:d slot:n window_start_local:t window_end_local:t p_contact:f purpose:t priority:n"
     ),
     "treatment": _schema(
-        _SCORE + "action_id:t channel:t send_window:t tone:t content_id:t propensity:f suppressed_by:t purpose:t "
+        _SCORE
+        + "action_id:t channel:t send_window:t tone:t content_id:t propensity:f suppressed_by:t purpose:t "
         "is_holdout:b offer_id:t"
     ),
     "inbound_card": _schema(_SCORE + "card:t"),
@@ -209,7 +212,12 @@ def at(day: date, hour: int = 12, minute: int = 0) -> datetime:
 
 
 def _write(
-    root: Path, table: str, schema: pa.Schema, rows: Sequence[Sequence[Any]], load_date: date, name: str = "part"
+    root: Path,
+    table: str,
+    schema: pa.Schema,
+    rows: Sequence[Sequence[Any]],
+    load_date: date,
+    name: str = "part",
 ) -> None:
     """Rows as one raw file with the columns ingestion adds."""
     columns = list(zip(*rows, strict=True)) if rows else [[] for _ in schema]
@@ -291,9 +299,7 @@ def _write_cis(root: Path) -> None:
         (9, "B", None, None, None, "Ivy Bakery LLC", 0, [("W", "608-555-0109"), (" ", None)], None, "EN", None,
          20200101, changed)
     )  # fmt: skip
-    phones = [
-        [{"phone_kind": kind, "phone_no": number} for kind, number in row[7]] for row in customers
-    ]
+    phones = [[{"phone_kind": kind, "phone_no": number} for kind, number in row[7]] for row in customers]
     premises = [
         (n, f"{n} Mill St.", "Riverbend", "WI", "53999", f"F{n % 2}", "WX1", "America/Chicago", "H",
          Decimal("43.10000"), Decimal("-89.40000"), changed)
@@ -374,9 +380,7 @@ def _bills_and_payments() -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
             parts = [Decimal("60.00"), Decimal("40.00")] if (n, month) == (1, 10) else [Decimal("100.00")]
             for part, amount in enumerate(parts):
                 received = paid + timedelta(days=8 * part)
-                payments.append(
-                    (bill_no * 10 + part, n, bill_no, yyyymmdd(received), amount, "CK", "P")
-                )
+                payments.append((bill_no * 10 + part, n, bill_no, yyyymmdd(received), amount, "CK", "P"))
     payments.append((11019, 1, 110, yyyymmdd(due_date(10) - timedelta(days=6)), Decimal("100.00"), "CK", "R"))
     return bills, payments
 
@@ -478,13 +482,16 @@ def _write_crm(root: Path) -> None:
 
 def reading_kwh(day: date, slot: int, point: int) -> float:
     """What the meter at premise ``point`` counts in a quarter-hour of a market day."""
-    return round(0.2 + 0.1 * np.sin(slot / 96 * 2 * np.pi) + 0.01 * point + 0.001 * ((day.day * 7 + slot) % 10), 3)
+    return round(
+        0.2 + 0.1 * np.sin(slot / 96 * 2 * np.pi) + 0.01 * point + 0.001 * ((day.day * 7 + slot) % 10), 3
+    )
 
 
 GAP_DAY, LOST_DAY, SPIKE_DAY = date(2026, 11, 5), date(2026, 11, 10), date(2026, 11, 8)
 FROZEN_DAY, ZERO_DAY, ODD_DAY = date(2026, 11, 6), date(2026, 11, 7), date(2026, 11, 9)
 CORRECTED_DAY, CORRECTION_DELIVERED = date(2026, 11, 3), date(2026, 11, 12)
-CORRECTED_KWH = Decimal("0.777000")
+#: What the correction adds to every quarter-hour of the day.
+CORRECTION_KWH = 0.5
 
 
 def write_reads(root: Path, day: date) -> None:
@@ -524,10 +531,18 @@ def write_correction(root: Path) -> None:
     start = datetime(CORRECTED_DAY.year, CORRECTED_DAY.month, CORRECTED_DAY.day, 6, tzinfo=UTC)
     rows = [
         (service_point(1), "E1", "M0000001", "import", "kWh", start + timedelta(minutes=15 * slot), 900,
-         CORRECTED_KWH, "A", None, None, None, at(CORRECTION_DELIVERED), 2)
+         Decimal(str(round(reading_kwh(CORRECTED_DAY, slot, 1) + CORRECTION_KWH, 3))), "A", None, None, None,
+         at(CORRECTION_DELIVERED), 2)
         for slot in range(96)
     ]  # fmt: skip
-    _write(root, "mdm/interval_reads", FILE_SCHEMAS["mdm/interval_reads"], rows, CORRECTION_DELIVERED, "correction")
+    _write(
+        root,
+        "mdm/interval_reads",
+        FILE_SCHEMAS["mdm/interval_reads"],
+        rows,
+        CORRECTION_DELIVERED,
+        "correction",
+    )
 
 
 def _write_events(root: Path) -> None:
@@ -573,7 +588,8 @@ def _write_identity(root: Path) -> None:
         f"crm:{contact_id(5)}": customer_id(99),
     }
     rows = [
-        (customer, record, record[:3], record[4:], 0.99, "splink", at(FIRST_DAY)) for record, customer in records.items()
+        (customer, record, record[:3], record[4:], 0.99, "splink", at(FIRST_DAY))
+        for record, customer in records.items()
     ]
     epoch = date(1970, 1, 1)
     _write(root, "gridcrm/customer_xref", FILE_SCHEMAS["gridcrm/customer_xref"], rows, epoch, "xref")
@@ -626,7 +642,11 @@ def _own(score: str, number: int, as_of: date) -> dict[str, Any]:
     action, channel, purpose, offer = ACTIONS[number]
     is_today = as_of == AS_OF
     return {
-        "customer_value": {"value_band": "B" if is_today else "Z", "clv_12m_usd": 100.004, "clv_60m_usd": 400.0},
+        "customer_value": {
+            "value_band": "B" if is_today else "Z",
+            "clv_12m_usd": 100.004,
+            "clv_60m_usd": 400.0,
+        },
         "non_payment": {"p_30dpd": 0.1, "payment_segment": "forgot"},
         "decline": {"lifecycle_stage": "at_peak"},
         "segments": {"value_segment": "high", "load_shape_segment": "evening"},
