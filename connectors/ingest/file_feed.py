@@ -12,8 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from connectors.errors import GridCRMError
 from connectors.formats import DecodeResult, RefusedFile, decode
@@ -50,6 +53,15 @@ class FileFeedRun:
     def _publisher(self) -> Publisher:
         return Publisher(self.paths, self.ledger)
 
+    # Once a run, not once a file: a copybook takes longer to parse than a small file to decode.
+    @cached_property
+    def _raw_schemas(self) -> dict[str, pa.Schema]:
+        return {table: raw_schema(schema) for table, schema in self.feed.schemas().items()}
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return self.feed.fingerprint()
+
     @property
     def _file(self) -> FileConfig:
         if self.feed.file is None:
@@ -62,8 +74,8 @@ class FileFeedRun:
             # Landed by a run that was killed before it published.
             report.files.append(self.decode_landed(row))
         listing = sftp.list(self._file.directory, self._is_wanted)
-        for refusal in listing.refused:
-            report.files.append(FileOutcome(refusal.split(" in ")[0], "", "refused", message=refusal))
+        for refused in listing.refused:
+            report.files.append(FileOutcome(refused.name, "", "refused", message=refused.reason))
         known = self.ledger.sightings(self.feed.source)
         files = [item for item in listing.files if in_window(self._date(item), start, end)]
         ready = self._complete(sftp, listing, files, known, report)
@@ -97,11 +109,9 @@ class FileFeedRun:
         """
         source, sha256, name = self.feed.source, row["sha256"], row["name"]
         landed = landing_path(self.paths, source, row["file_id"], name)
-        fingerprint = self.feed.fingerprint()
-        schemas = {table: raw_schema(schema) for table, schema in self.feed.schemas().items()}
         staging = self._publisher.staging(source, row["file_id"])
         try:
-            with StagedTables(staging, source, row["file_id"], name, schemas) as staged:
+            with StagedTables(staging, source, row["file_id"], name, self._raw_schemas) as staged:
                 result = self._decode(landed, staged)
                 _require_balance(result, staged)
         except GridCRMError as error:
@@ -111,7 +121,7 @@ class FileFeedRun:
                 return FileOutcome(name, row["file_id"], "refused", control_totals=totals, message=str(error))
             self.ledger.update(
                 source, sha256, state="refused", reason=str(error), control_totals=totals,
-                settings_fingerprint=fingerprint, **_NO_COUNTS,
+                settings_fingerprint=self._fingerprint, **_NO_COUNTS,
             )  # fmt: skip
             return FileOutcome.from_ledger(self._row(sha256), "refused")
         self._publisher.publish(
@@ -128,7 +138,7 @@ class FileFeedRun:
                 "control_totals": _totals(result.control_totals),
                 "reasons": dict(result.reasons),
                 "decoder_version": result.decoder_version,
-                "settings_fingerprint": fingerprint,
+                "settings_fingerprint": self._fingerprint,
             },
         )
         return FileOutcome.from_ledger(
@@ -199,11 +209,10 @@ class FileFeedRun:
             source, remote.path, remote.size, remote.modified_at, row["sha256"],
             again=again and _triple(remote) not in known,
         )  # fmt: skip
-        if row["file_id"] in done and not again:
+        if row["file_id"] in done:
+            # Landed by a killed run and reported at the beginning of this one.
             return None
         if row["state"] == "published":
-            if row["file_id"] in done:
-                return None
             same = "" if row["name"] == remote.name else f"same content as {row['name']}"
             return FileOutcome.from_ledger({**row, "name": remote.name}, "known", same)
         # Landed now, or refused before: a refusal is tried again, since its cause may be mended.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from connectors.ingest.config import FeedConfig, HttpFeedConfig
@@ -19,7 +19,7 @@ from connectors.ingest.file_feed import FileFeedRun, landing_path
 from connectors.ingest.ledger import Ledger, now
 from connectors.ingest.report import FeedReport, PendingFile
 from connectors.paths import Paths
-from connectors.transport.http import HttpTransport
+from connectors.transport.http import HttpTransport, Page
 
 _PAGES_A_FILE = 200
 
@@ -58,7 +58,7 @@ class HttpFeedRun:
         page = next(self._pages(http, cursor, page_size=1), None)
         return [] if page is None else [PendingFile(self._http.path, len(page.records), None)]
 
-    def _pages(self, http: HttpTransport, cursor: str | None, page_size: int):  # type: ignore[no-untyped-def]
+    def _pages(self, http: HttpTransport, cursor: str | None, page_size: int) -> Iterator[Page]:
         return http.pages(
             self._http.path,
             cursor=cursor,

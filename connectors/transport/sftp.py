@@ -47,12 +47,20 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
+class RefusedEntry:
+    """An entry that is not taken, whatever it holds; ``name`` is escaped: to be shown, not to be used."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Listing:
     """The regular files of a directory, all its safe names, and what was refused and why."""
 
     files: list[RemoteFile]
     names: frozenset[str]
-    refused: list[str]
+    refused: list[RefusedEntry]
 
 
 @dataclass(frozen=True)
@@ -112,18 +120,20 @@ class SftpTransport:
             entries = self._session.listdir_attr(directory)
         files: list[RemoteFile] = []
         names: set[str] = set()
-        refused: list[str] = []
+        refused: list[RefusedEntry] = []
         for entry in sorted(entries, key=lambda item: item.filename):
             name, mode = entry.filename, entry.st_mode or 0
             if reason := unsafe_name(name):
                 # The name is the attack: show it escaped, and never use it.
-                refused.append(f"name {name[:80]!a} in {directory} was refused: {reason}")
+                refused.append(
+                    RefusedEntry(ascii(name[:80]), f"its name was refused in {directory}: {reason}")
+                )
                 continue
             names.add(name)
             if wanted is not None and not wanted(name):
                 continue
             if stat.S_ISLNK(mode):
-                refused.append(f"{name} in {directory} was refused: it is a symbolic link")
+                refused.append(RefusedEntry(name, f"refused in {directory}: it is a symbolic link"))
             elif stat.S_ISREG(mode):
                 path = str(PurePosixPath(directory) / name)
                 files.append(RemoteFile(name, path, entry.st_size or 0, entry.st_mtime or 0))

@@ -182,9 +182,8 @@ class Snapshot:
                     if batch.num_rows:
                         yield _without_extensions(batch)
         except dbapi.Error as error:
-            raise TransportError(
-                f"connection {self._transport.connection.name}: read: {_first_line(error)}"
-            ) from None
+            kind = TransientTransportError if isinstance(error, dbapi.OperationalError) else TransportError
+            raise kind(f"connection {self._transport.connection.name}: read: {_first_line(error)}") from None
 
 
 def _array(values: Iterable[Any]) -> pa.Array:

@@ -46,7 +46,8 @@ def test_a_missing_variable_stops_only_its_connection() -> None:
     with pytest.raises(ConnectionConfigError) as caught:
         connections.get("cis_sftp")
     assert str(caught.value) == (
-        "connection 'cis_sftp' needs the environment variable GRIDCRM_SFTP_PASSWORD (password), which is not set"
+        "connection 'cis_sftp' needs the environment variable GRIDCRM_SFTP_PASSWORD (password), "
+        "which is not set"
     )
     assert connections.sql("crm_sql").database == "crm"
 
@@ -54,7 +55,7 @@ def test_a_missing_variable_stops_only_its_connection() -> None:
 def test_an_unknown_name_or_another_kind() -> None:
     connections = load_connections(CONNECTIONS, ENV)
     with pytest.raises(
-        ConnectionConfigError, match="connection 'cis_sfpt' is not in connections.yaml; did you mean"
+        ConnectionConfigError, match=r"connection 'cis_sfpt' is not in connections\.yaml; did you mean"
     ):
         connections.get("cis_sfpt")
     with pytest.raises(ConnectionConfigError, match="'crm_sql' is of kind sql, sftp is needed here"):
@@ -67,14 +68,14 @@ def test_an_unknown_name_or_another_kind() -> None:
         ("a:\n  kind: sftp\n  hots: x\n", "connections.yaml:3: a.hots: unknown key; did you mean 'host'?"),
         ("a:\n  kind: ftp\n", "connections.yaml:2: a.kind: kind must be one of http, sftp, sql"),
         ("a: 1\n", "connections.yaml:1: a: must be a mapping with a key 'kind'"),
-        ("a:\n  kind: sql\n  database: {evn: X}\n", "connections.yaml:3: a.database: must be a value or {env: NAME}"),
-        ("a:\n  kind: sql\n  database: d\n  port: many\n", "connections.yaml:4: a.port: Input should be a valid integer"),
-        ("a:\n  kind: sftp\n  host: h\n  username: u\n  host_key: k\n", "connections.yaml:1: a: needs password or"),
+        ("a:\n  kind: sql\n  database: {evn: X}\n", "yaml:3: a.database: must be a value or {env: NAME}"),
+        ("a:\n  kind: sql\n  database: d\n  port: many\n", "yaml:4: a.port: Input should be a valid integer"),
+        ("a: {kind: sftp, host: h, username: u, host_key: k}\n", "yaml:1: a: needs password or"),
         ("a:\n  kind: http\n", "connections.yaml:1: a.base_url: this key is required and missing"),
         ("a: [1\n", "connections.yaml:2: not valid YAML"),
         ("- a\n", "connections.yaml:1: the file must be a mapping"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_names_file_line_and_key(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "connections.yaml"
     path.write_text(text)

@@ -14,7 +14,7 @@ import pytest
 from connectors.connections import check
 from connectors.transport import TransportError
 from connectors.transport.hostkey import HostKeyError
-from connectors.transport.sftp import SftpTransport, unsafe_name
+from connectors.transport.sftp import RefusedEntry, SftpTransport, unsafe_name
 from tests.support.sftp_server import PASSWORD, SftpTestServer, serve_sftp
 
 
@@ -117,7 +117,7 @@ def test_names_that_are_paths_or_have_control_characters_are_refused(
         listing = sftp.list("/")
     assert [item.name for item in listing.files] == ["good.csv"]
     assert len(listing.refused) == 5
-    assert all("\n" not in line for line in listing.refused)
+    assert all("\n" not in entry.name + entry.reason for entry in listing.refused)
     assert listing.names == {"good.csv"}
 
 
@@ -138,7 +138,7 @@ def test_a_symbolic_link_is_refused_and_a_folder_passed_over(server: SftpTestSer
     with SftpTransport(server.connection()) as sftp:
         listing = sftp.list("/", lambda name: name.endswith(".csv"))
     assert [item.name for item in listing.files] == ["real.csv"]
-    assert listing.refused == ["link.csv in / was refused: it is a symbolic link"]
+    assert listing.refused == [RefusedEntry("link.csv", "refused in /: it is a symbolic link")]
 
 
 def test_a_cut_download_goes_on_where_it_stopped(server: SftpTestServer, tmp_path: Path) -> None:
