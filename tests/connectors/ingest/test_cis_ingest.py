@@ -35,8 +35,8 @@ def record(kind: str, *fields: bytes) -> bytes:
 
 def bill(number: int, cents: int) -> bytes:
     return record(
-        "B", digits(number, 12), digits(77, 12), digits(20261001, 8), digits(20261101, 8), digits(20261102, 8),
-        digits(20261120, 8), packed(512_345, 10), packed(cents, 9), text("A", 1), text("N", 1),
+        "B", digits(number, 12), digits(77, 12), digits(20261001, 8), digits(20261101, 8),
+        digits(20261102, 8), digits(20261120, 8), packed(512_345, 10), packed(cents, 9), text("A", 1), text("N", 1),
     )  # fmt: skip
 
 
