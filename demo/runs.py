@@ -108,7 +108,7 @@ def _output_to(log: Path) -> Iterator[None]:
 
 
 def terminal() -> Console:
-    """A console on a duplicate of standard output: still the terminal while a run's output goes to its log."""
+    """A console that stays on the terminal while a run's output goes to its log."""
     return Console(file=os.fdopen(os.dup(1), "w", buffering=1), highlight=False)
 
 
