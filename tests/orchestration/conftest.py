@@ -21,5 +21,3 @@ def defs(settings: Settings) -> dg.Definitions:
     from orchestration.definitions import build_defs
 
     return build_defs(settings)
-
-

@@ -85,7 +85,11 @@ def test_jobs_resolve(defs: dg.Definitions, job: str) -> None:
 
 def test_a_score_that_fails_its_gate_stops_what_is_pushed(defs: dg.Definitions) -> None:
     nodes = graph(defs)
-    checks = {c.asset_key: nodes.get_check_spec(c) for c in nodes.asset_check_keys if c.asset_key.path[0] == "scores"}
+    checks = {
+        c.asset_key: nodes.get_check_spec(c)
+        for c in nodes.asset_check_keys
+        if c.asset_key.path[0] == "scores"
+    }
     scores = {k for k in nodes.materializable_asset_keys if k.path[0] == "scores"}
     assert set(checks) == scores
     assert all(spec.blocking for spec in checks.values())
@@ -114,7 +118,9 @@ def test_what_starts_with_the_instance(settings: Settings, defs: dg.Definitions)
 
 def test_realtime_imports_no_dbt() -> None:
     code = "import sys, json, orchestration.realtime as r; print(json.dumps(sorted(sys.modules)))"
-    loaded = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    loaded = json.loads(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    )
     assert "orchestration.alerts" in loaded
     assert not [m for m in loaded if m.split(".")[0] in ("dagster_dbt", "dbt", "splink", "sklearn")]
 

@@ -31,4 +31,6 @@ def test_the_same_files_give_the_same_run_key_in_any_order(settings: Settings) -
 def test_a_changed_size_is_another_run(settings: Settings) -> None:
     one = [PendingFile("a.zip", 10, date(2026, 8, 18))]
     other = [PendingFile("a.zip", 11, date(2026, 8, 18))]
-    assert request_for(feed(settings, "mdm"), one).run_key != request_for(feed(settings, "mdm"), other).run_key
+    assert (
+        request_for(feed(settings, "mdm"), one).run_key != request_for(feed(settings, "mdm"), other).run_key
+    )
