@@ -34,10 +34,9 @@ def record(kind: str, *fields: bytes) -> bytes:
 
 
 def bill(number: int, cents: int) -> bytes:
-    return record(
-        "B", digits(number, 12), digits(77, 12), digits(20261001, 8), digits(20261101, 8),
-        digits(20261102, 8), digits(20261120, 8), packed(512_345, 10), packed(cents, 9), text("A", 1), text("N", 1),
-    )  # fmt: skip
+    dates = [digits(day, 8) for day in (20261001, 20261101, 20261102, 20261120)]
+    amounts = [packed(512_345, 10), packed(cents, 9)]
+    return record("B", digits(number, 12), digits(77, 12), *dates, *amounts, text("A", 1), text("N", 1))
 
 
 def extract(
