@@ -42,6 +42,8 @@ FEATURES = ("slot_rate", "own_history", "own_slot_history", "last_call", "attemp
 #: Calls that the prior of a customer's own rate weighs, overall and in one part of the day.
 _OWN_PRIOR, _PART_PRIOR = 4.0, 6.0
 _MIN_CALLS = 200
+#: Strong: a utility logs few calls per customer, and most of what six features could fit is noise.
+_RIDGE = 20.0
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,8 @@ def log_features(calls: Calls, rates: Floats, p_home: Floats) -> Floats:
 
 
 def _home_feature(p: Floats, day_type: Ints, slot: Ints) -> Floats:
-    """Presence beyond what the hour tells: log odds against the rhythm of all homes."""
-    result: Floats = logit(np.where(np.isfinite(p), p, 0.5)) - logit(rhythm()[day_type, slot])
-    result[~np.isfinite(p)] = np.nan
+    """Presence beyond what the hour tells: the difference to the rhythm of all homes, NaN where not known."""
+    result: Floats = p - rhythm()[day_type, slot]
     return result
 
 
@@ -182,7 +183,7 @@ def cross_test(calls: Calls, p_home: Floats) -> Tested:
         if test.any() and 0 < calls.right[train].sum() < train.sum():
             rates = slot_rates(calls, train)
             x = log_features(calls, rates, p_home)
-            p[test] = Logit.fit(x[train], calls.right[train], FEATURES, ridge=2.0).predict(x[test])
+            p[test] = Logit.fit(x[train], calls.right[train], FEATURES, ridge=_RIDGE).predict(x[test])
             hour[test] = rates[calls.day_type[test], calls.slot[test]]
     seen = np.isfinite(p)
     return Tested(calls.right[seen], p[seen], hour[seen], calls.ids[calls.who[seen]])
@@ -201,7 +202,7 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     home = home_cube(frames, calls.ids)
     tested = cross_test(calls, home)
     rates = slot_rates(calls, np.ones(len(calls.right), dtype=bool))
-    model = Logit.fit(log_features(calls, rates, home), calls.right, FEATURES, ridge=2.0)
+    model = Logit.fit(log_features(calls, rates, home), calls.right, FEATURES, ridge=_RIDGE)
 
     ids = texts(customers, "customer_id")
     slots = np.arange(ctx.capacity.first_slot, ctx.capacity.end_slot)

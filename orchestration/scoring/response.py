@@ -19,6 +19,7 @@ from orchestration.scoring.evaluation import Comparison, auc, compare
 from orchestration.scoring.frames import (
     Bools,
     Floats,
+    contains,
     day_numbers,
     days,
     flags,
@@ -30,10 +31,11 @@ from orchestration.scoring.frames import (
 from orchestration.scoring.linear import Logit
 
 _FOLDS = 4
+_RIDGE = 10.0
 
 
 def traits(customers: pd.DataFrame) -> Floats:
-    """Slow traits of a customer (customers × 6). None is protected: no age, language or medical flag."""
+    """Slow traits of a customer (customers × 5). None is protected: no age, language or medical flag."""
     bills = np.maximum(numbers(customers, "bills_12m", 0.0), 1.0)
     return np.column_stack(
         [
@@ -42,9 +44,22 @@ def traits(customers: pd.DataFrame) -> Floats:
             flags(customers, "is_paperless").astype(np.float64),
             (texts(customers, "payment_method") == "DD").astype(np.float64),
             numbers(customers, "late_bills_12m", 0.0) / bills,
-            np.minimum(numbers(customers, "n_interactions_90d", 0.0), 5.0),
         ]
     )
+
+
+def already_has(customers: pd.DataFrame, offers: tuple[str, ...]) -> Bools:
+    """Whether a customer has what an offer offers (customers × offers), as far as the billing system
+    shows."""
+    tariff = np.array([t.upper() for t in texts(customers, "tariff_code")], dtype=object)
+    shown = {
+        "paperless": flags(customers, "is_paperless"),
+        "autopay": texts(customers, "payment_method") == "DD",
+        "tou_tariff": contains(tariff, np.array(["TOU", "EVNITE"], dtype=object)),
+        "ev_tariff": tariff == "EVNITE",
+    }
+    nobody = np.zeros(len(customers), dtype=bool)
+    return np.column_stack([shown.get(offer, nobody) for offer in offers])
 
 
 @dataclass(frozen=True)
@@ -61,16 +76,25 @@ class Response:
     comparisons: tuple[Comparison, ...]
 
 
-def _matrix(base: Floats, offer: npt.NDArray[np.int64], n_offers: int) -> Floats:
-    """Traits, the offer, and how use and paperlessness matter differently by offer."""
-    dummies = np.eye(n_offers)[offer]
-    return np.column_stack([base, dummies, base[:, [1]] * dummies, base[:, [2]] * dummies])
+def _matrix(base: Floats, has: Bools, offer: npt.NDArray[np.int64], treated: Floats) -> Floats:
+    """Traits, whether the customer has it already, the offer, the treatment, and the treatment's own effect
+    per offer.
+
+    Both arms are learnt in one model: the control tells what kind of customer would come anyway.
+    """
+    dummies = np.eye(has.shape[1])[offer]
+    own = has[np.arange(len(offer)), offer].astype(np.float64)
+    late = base[:, 4] * treated
+    return np.column_stack([base, own, dummies, treated, treated[:, None] * dummies, own * treated, late])
 
 
-def _fit_predict(x: Floats, y: Floats, train: Bools, predict: Floats) -> Floats:
+def _fit_predict(x: Floats, y: Floats, train: Bools, *predict: Floats) -> tuple[Floats, ...]:
+    """Predictions for each of ``predict`` by a model of the rows of ``train``."""
     if not 3 <= y[train].sum() < train.sum():
-        return np.full(len(predict), float((y[train].sum() + 0.5) / (train.sum() + 10)))
-    return Logit.fit(x[train], y[train], tuple(map(str, range(x.shape[1]))), ridge=8.0).predict(predict)
+        rate = float((y[train].sum() + 0.5) / (train.sum() + 10))
+        return tuple(np.full(len(rows), rate) for rows in predict)
+    model = Logit.fit(x[train], y[train], tuple(map(str, range(x.shape[1]))), ridge=_RIDGE)
+    return tuple(model.predict(rows) for rows in predict)
 
 
 def fit(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Response | None:
@@ -86,7 +110,11 @@ def fit(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Response | Non
     offer, names = pd.factorize(texts(rows, "offer_id"), sort=True)
     offers = tuple(str(n) for n in names)
     base = traits(customers)
-    x = _matrix(base[at], offer.astype(np.int64), len(offers))
+    has = already_has(customers, offers)
+    code = offer.astype(np.int64)
+    x = _matrix(base[at], has[at], code, treated.astype(np.float64))
+    with_offer = _matrix(base[at], has[at], code, np.ones(len(at)))
+    without_offer = _matrix(base[at], has[at], code, np.zeros(len(at)))
     y = flags(rows, "has_responded").astype(np.float64)
     who = ids[at]
     fold = np.floor(stable_unit(who, "response") * _FOLDS).astype(np.int64)
@@ -94,8 +122,7 @@ def fit(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Response | Non
     mean = np.full(len(y), np.nan)
     for k in range(_FOLDS):
         test = fold == k
-        p[test] = _fit_predict(x, y, treated & ~test, x[test])
-        control[test] = _fit_predict(x, y, ~treated & ~test, x[test])
+        p[test], control[test] = _fit_predict(x, y, ~test, with_offer[test], without_offer[test])
         rate = np.bincount(offer[treated & ~test], y[treated & ~test], len(offers)) + 0.5
         mean[test] = (rate / (np.bincount(offer[treated & ~test], minlength=len(offers)) + 10))[offer[test]]
     comparisons = [
@@ -118,16 +145,17 @@ def fit(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Response | Non
     value = numbers(rows, "response_value_usd")
     worth = np.array([_mean(value[(offer == o) & (y > 0)]) for o in range(len(offers))])
     p_now, uplift_now = np.empty((len(ids), len(offers))), np.empty((len(ids), len(offers)))
+    everyone = np.ones(len(y), dtype=bool)
     for o in range(len(offers)):
-        now = _matrix(base, np.full(len(ids), o), len(offers))
-        if beats_mean:
-            p_now[:, o] = _fit_predict(x, y, treated, now)
-        else:
-            here = treated & (offer == o)
-            p_now[:, o] = (y[here].sum() + 0.5) / (here.sum() + 10)
-        control_rate = (y[~treated & (offer == o)].sum() + 0.5) / ((~treated & (offer == o)).sum() + 10)
-        without = _fit_predict(x, y, ~treated, now) if uses_uplift else np.full(len(ids), control_rate)
+        here = np.full(len(ids), o)
+        pair = (_matrix(base, has, here, np.full(len(ids), arm)) for arm in (1.0, 0.0))
+        p_now[:, o], without = _fit_predict(x, y, everyone, *pair)
         uplift_now[:, o] = p_now[:, o] - without
+        if not beats_mean:
+            arms = (treated & (code == o), ~treated & (code == o))
+            rates = [(y[rows].sum() + 0.5) / (rows.sum() + 10) for rows in arms]
+            p_now[:, o], uplift_now[:, o] = rates[0], rates[0] - rates[1]
+    p_now = np.where(has, 0.0, p_now)
     method = "uplift" if uses_uplift else ("response" if beats_mean else "offer_mean")
     return Response(offers, p_now, uplift_now, worth, method, beats_mean, tuple(comparisons))
 
