@@ -13,7 +13,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.dbt_project.town import AS_OF, write_town
+from tests.dbt_project.raw_tables import AS_OF
+from tests.dbt_project.town import write_town
 
 PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
 
@@ -26,17 +27,22 @@ def run_dbt(
         [
             str(Path(sys.executable).with_name("dbt")),
             *arguments,
-            "--project-dir", str(PROJECT),
-            "--profiles-dir", str(PROJECT),
-            "--target-path", str(data / "target"),
-            "--log-path", str(data / "logs"),
-            "--vars", json.dumps({"as_of_date": AS_OF.isoformat(), **(variables or {})}),
+            "--project-dir",
+            str(PROJECT),
+            "--profiles-dir",
+            str(PROJECT),
+            "--target-path",
+            str(data / "target"),
+            "--log-path",
+            str(data / "logs"),
+            "--vars",
+            json.dumps({"as_of_date": AS_OF.isoformat(), **(variables or {})}),
         ],
         env={**os.environ, "GRIDCRM_DATA": str(data), "DBT_USE_COLORS": "false"},
         capture_output=True,
         text=True,
         check=False,
-    )  # fmt: skip
+    )
 
 
 def must(result: subprocess.CompletedProcess[str]) -> None:

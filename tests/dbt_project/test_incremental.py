@@ -1,4 +1,4 @@
-"""Days delivered one after the other make the same warehouse as all at once, and only touched days are restated."""
+"""Days delivered one by one make the same warehouse as all at once, and only touched days are restated."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.dbt_project import town
 from tests.dbt_project.conftest import Warehouse, must, run_dbt
+from tests.dbt_project.raw_tables import AS_OF
 
 TABLES = ("fct_interval_usage", "fct_usage_daily", "fct_usage_slot", "int_register_days")
 
@@ -19,8 +20,8 @@ def test_late_deliveries_restate_what_they_touch(warehouse: Warehouse, tmp_path:
     reads = data / "raw" / "mdm" / "interval_reads"
     later = data / "later"
     later.mkdir()
-    middle, last = town.AS_OF - timedelta(days=5), town.AS_OF
-    first_late = town.AS_OF - timedelta(days=9)
+    middle, last = AS_OF - timedelta(days=5), AS_OF
+    first_late = AS_OF - timedelta(days=9)
     for day in town.days():
         if day >= first_late:
             shutil.move(str(reads / f"load_date={day}"), later)
@@ -41,7 +42,8 @@ def test_late_deliveries_restate_what_they_touch(warehouse: Warehouse, tmp_path:
         columns = ", ".join(
             f"round({name}, 6)" if kind == "DOUBLE" else name
             for name, kind in early.rows(
-                f"select column_name, data_type from information_schema.columns where table_name = '{table}' order by 1"
+                f"select column_name, data_type from information_schema.columns "
+                f"where table_name = '{table}' order by 1"
             )
         )
         query = f"select {columns} from unified.{table} order by all"
