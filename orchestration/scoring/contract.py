@@ -79,9 +79,9 @@ class Economics:
     email_cost_usd: float = 0.02
     #: Share of an expected loss (or of the margin at risk) that one contact avoids. Assumed until outcomes
     #: are in.
-    effect_call_help: float = 0.30
-    effect_reminder: float = 0.12
-    effect_plan_offer: float = 0.25
+    effect_call_help: float = 0.55
+    effect_reminder: float = 0.10
+    effect_plan_offer: float = 0.15
     effect_retention_call: float = 0.20
 
 

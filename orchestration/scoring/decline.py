@@ -36,8 +36,11 @@ from orchestration.scoring.meters import Meters, levels, read_meters, read_weath
 from orchestration.scoring.money import Rates
 
 _STAGES = ("onboarding", "growing", "at_peak", "declining", "at_risk", "closing")
-#: Below this share of its reference a home counts as empty (a fridge and a router still run).
-_EMPTY = 0.22
+#: A day counts as empty below this share of the home's usual daily peak; so many in a row are an absence, so
+#: many at the end a move nobody told of.
+_EMPTY, _AWAY_DAYS, _GONE_DAYS = 0.25, 5, 28
+#: kWh a day that count as export, and the smallest fall that is told.
+_EXPORT_KWH, _SMALLEST = 0.1, 0.08
 _PLANTED_DROP, _PLANTED_WEEKS = 0.25, 5
 
 
@@ -54,45 +57,68 @@ class Finding:
     cause: npt.NDArray[np.object_]
 
 
+def empty_runs(peak: Floats) -> tuple[Floats, Floats, Floats]:
+    """Days on which nobody lived there, from the day's peak: longest run, run at the end, first day of the
+    longest.
+
+    A fridge, a router and a thermostat run on, but the peak quarter-hour of a day without people is a small
+    part of the home's usual one, in heating weather too. Unknown days neither begin nor break a run.
+    """
+    known = np.isfinite(peak)
+    with np.errstate(all="ignore"):
+        usual = np.nanquantile(np.where(known.any(axis=1, keepdims=True), peak, 0.0), 0.85, axis=1)
+    lived = known & (peak > _EMPTY * usual[:, None])
+    day = np.arange(peak.shape[1])[None, :]
+    since = day - np.maximum.accumulate(np.where(lived, day, -1), axis=1)
+    # Before the first known day nothing can be said.
+    started = np.maximum.accumulate(known, axis=1)
+    since = np.where(started, np.minimum(since, np.cumsum(started, axis=1)), 0)
+    longest = since.max(axis=1)
+    last = since.argmax(axis=1)
+    return (
+        longest.astype(np.float64),
+        since[:, -1].astype(np.float64),
+        (last - longest + 1).astype(np.float64),
+    )
+
+
+def solar_since(export: Floats) -> Floats:
+    """Index of the day on which export began for good, NaN where it never was or always has been."""
+    days_ = export.shape[1]
+    exporting = export > _EXPORT_KWH
+    first = np.where(exporting.any(axis=1), exporting.argmax(axis=1), days_)
+    share = exporting.sum(axis=1) / np.maximum(days_ - first, 1)
+    began = (first >= 7) & (first <= days_ - 3) & (share > 0.6)
+    return np.where(began, first.astype(np.float64), np.nan)
+
+
 def find(meters: Meters, weekly: cusum.WeeklyLevels, closing: Bools, ctx: ScoreContext) -> Finding:
-    """Alarms, change points and causes; ``closing`` says whose account has closed or will close."""
+    """Causes and change points: direct evidence first (export, empty days), then the CUSUM for what remains.
+
+    ``closing`` says whose account has closed.
+    """
     level = weekly.level
     weeks = level.shape[1]
     path, alarm, reference = cusum.alarms(weekly, _reference_weeks(weeks))
     week, before, after = cusum.change_week(level)
     first = ctx.as_of_day - 7 * weeks + 1
-    with np.errstate(all="ignore"):
-        recent = _nanmean(level[:, -3:])
-        day_after = np.arange(7 * weeks)[None, :] >= 7 * week[:, None]
-        export_before = _nanmean(np.where(day_after, np.nan, meters.export))
-        export_after = _nanmean(np.where(day_after, meters.export, np.nan))
-        share = meters.evening / np.where(meters.use > 0, meters.use, np.nan)
-        evening_change = _nanmean(np.where(day_after, share, np.nan)) / _nanmean(
-            np.where(day_after, np.nan, share)
-        )
-        lowest = _nanmin(_rolling_mean(meters.use, 7)) / np.maximum(_nanmean(meters.use[:, : 7 * 4]), 0.1)
-    ratio_now = np.nan_to_num(recent / np.maximum(reference, 0.1), nan=0.0)
-    dropped = alarm & (after < before)
-    solar = (
-        alarm & (export_after > 0.02 * np.maximum(reference, 1.0)) & (export_after > 5 * export_before + 0.05)
-    )
-    empty_now = alarm & (ratio_now < _EMPTY)
-    came_back = alarm & (lowest < _EMPTY) & (ratio_now > 0.6)
-    tariff = dropped & (evening_change < 0.75)
+    recent = _nanmean(level[:, -3:])
+    ratio = np.nan_to_num(recent / np.maximum(reference, 0.1), nan=1.0)
+    longest, at_end, empty_from = empty_runs(meters.peak)
+    solar_from = solar_since(meters.export)
     cause = np.full(len(level), "none", dtype=object)
-    cause[dropped] = "efficiency"
-    cause[tariff] = "tariff"
-    cause[empty_now] = "absent"
-    cause[came_back] = "absent"
+    changed = np.full(len(level), np.nan)
+    less = alarm & (after < before) & (ratio < 1 - _SMALLEST)
+    cause[less] = "efficiency"
+    changed[less] = first + 7.0 * week[less]
+    away = longest >= _AWAY_DAYS
+    cause[away] = "absent"
+    gone = away & (at_end >= _AWAY_DAYS) & (closing | (at_end >= _GONE_DAYS))
+    cause[gone] = "moved_out"
+    changed[away] = first + empty_from[away]
+    solar = np.isfinite(solar_from) & ~gone
     cause[solar] = "solar"
-    cause[empty_now & closing] = "moved_out"
-    # An empty home for four weeks or more with the account open: its people have most likely left without a
-    # word.
-    silent = _nanmean(level[:, -4:]) < _EMPTY * np.maximum(reference, 0.1)
-    cause[empty_now & ~closing & silent] = "moved_out"
-    small = (cause == "efficiency") & (ratio_now > 0.92)
-    cause[small] = "none"
-    changed = np.where(cause != "none", first + 7.0 * week, np.nan)
+    changed[solar] = first + solar_from[solar]
     return Finding(path, alarm, reference, recent, changed, cause)
 
 
@@ -105,20 +131,6 @@ def _nanmean(values: Floats) -> Floats:
     count = np.isfinite(values).sum(axis=1)
     total = np.nansum(values, axis=1)
     result: Floats = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return result
-
-
-def _nanmin(values: Floats) -> Floats:
-    result: Floats = np.where(np.isfinite(values), values, np.inf).min(axis=1)
-    return result
-
-
-def _rolling_mean(values: Floats, width: int) -> Floats:
-    seen = np.isfinite(values)
-    total = np.cumsum(np.where(seen, values, 0.0), axis=1)
-    count = np.cumsum(seen, axis=1)
-    total, count = total[:, width:] - total[:, :-width], count[:, width:] - count[:, :-width]
-    result: Floats = np.where(count >= width - 2, total / np.maximum(count, 1), np.nan)
     return result
 
 
@@ -139,9 +151,7 @@ def _planted(
     control = chosen[len(chosen) // 2 :]
     use = meters.use[chosen].copy()
     use[: len(treated), -7 * _PLANTED_WEEKS :] *= 1 - _PLANTED_DROP
-    part = Meters(
-        meters.ids[chosen], meters.station[chosen], use, meters.export[chosen], meters.evening[chosen]
-    )
+    part = Meters(meters.ids[chosen], meters.station[chosen], use, meters.export[chosen], meters.peak[chosen])
     again = levels(part, designs)
     _, alarm, _ = cusum.alarms(again, _reference_weeks(again.level.shape[1]))
     raw = _nanmean(use[:, -30:]) < 0.85 * _nanmean(use[:, -60:-30])
@@ -165,7 +175,7 @@ def lifecycle(
     closing."""
     stage = np.full(len(customers), "at_peak", dtype=object)
     stage[ratio > 1.12] = "growing"
-    declining = contains(cause, ["solar", "efficiency", "tariff"]) | (ratio < 0.85)
+    declining = contains(cause, ["solar", "efficiency"]) | (ratio < 0.85)
     stage[declining] = "declining"
     ending = numbers(customers, "days_to_contract_end", 9e9)
     near_end = (ending <= 60) & (ending >= -30)
@@ -268,10 +278,7 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
             "causes": pictures.counts(
                 "Why use declined",
                 f"customers whose weather-normalised use fell · as of {ctx.as_of_date}",
-                {
-                    c: int((cause == c).sum())
-                    for c in ("efficiency", "solar", "absent", "moved_out", "tariff")
-                },
+                {c: int((cause == c).sum()) for c in ("efficiency", "solar", "absent", "moved_out")},
             ),
         },
         passed,

@@ -15,7 +15,7 @@ import pandas as pd
 
 from orchestration.scoring import cusum
 from orchestration.scoring.contract import ScoreContext
-from orchestration.scoring.frames import Floats, ScoringError, day_numbers, days, need, numbers
+from orchestration.scoring.frames import Floats, ScoringError, align, day_numbers, days, need, numbers, texts
 
 #: Weeks of reads looked at; a year and a half holds every season once before a change.
 _MAX_WEEKS = 78
@@ -31,11 +31,13 @@ class Meters:
     station: npt.NDArray[np.object_]
     use: Floats
     export: Floats
-    evening: Floats
+    peak: Floats
 
 
 def read_meters(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Meters:
-    """The meters with a read in the last whole weeks up to ``as_of_date``; days with gaps are unknown."""
+    """The meters with a read in the last whole weeks up to ``as_of_date``; days with gaps are unknown.
+
+    Days before the present account was opened are unknown too: they are somebody else's."""
     daily = need(frames, "fct_usage_daily")
     day = day_numbers(days(daily, "usage_date"))
     inside = (day <= ctx.as_of_day) & (day > ctx.as_of_day - 7 * _MAX_WEEKS)
@@ -53,6 +55,13 @@ def read_meters(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Meters
     shape = (len(ids), 7 * weeks)
     expected = np.maximum(numbers(daily, "n_expected")[inside], 1.0)
     complete = numbers(daily, "n_missing", 0.0)[inside] <= 0.25 * expected
+    points, premises = need(frames, "dim_service_point"), need(frames, "dim_premise")
+    accounts = need(frames, "dim_account")
+    opened = align(
+        texts(points, "account_id"), texts(accounts, "account_id"), day_numbers(days(accounts, "opened_date"))
+    )
+    since = align(np.asarray(ids, dtype=object), texts(points, "service_point_id"), opened)
+    complete &= ~(day[inside] < since[code])
 
     def matrix(name: str, fill: float) -> Floats:
         result = np.full(shape, fill)
@@ -60,7 +69,6 @@ def read_meters(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Meters
         result[code[complete], column[complete]] = values[complete]
         return result
 
-    points, premises = need(frames, "dim_service_point"), need(frames, "dim_premise")
     station = (
         points[["service_point_id", "premise_id"]]
         .merge(premises[["premise_id", "weather_station"]], on="premise_id", how="left")
@@ -72,7 +80,7 @@ def read_meters(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Meters
         station.reindex(ids).astype(object).to_numpy(),
         matrix("import_kwh", np.nan),
         matrix("export_kwh", 0.0),
-        matrix("evening_kwh", np.nan),
+        matrix("peak_kwh", np.nan),
     )
 
 

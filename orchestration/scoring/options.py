@@ -168,7 +168,9 @@ def worth(
     gain[:, COLUMN[CALL_HELP]] = reach * (e.effect_call_help * loss + 2 * delay)
     gain[:, COLUMN[CALL_RETENTION]] = reach * e.effect_retention_call * stake
     offer = np.full(len(ids), "", dtype=object)
-    if learnt is not None and learnt.offers:
+    # An offer whose response is not understood better than by its mean is not made.
+    gain[:, COLUMN[EMAIL_OFFER]] = -1.0
+    if learnt is not None and learnt.beats_mean:
         ranked = (learnt.uplift if learnt.method == "uplift" else learnt.p) * learnt.value_usd[None, :]
         barred = ~contains(learnt.offers, templates.OFFERS)
         taken = _taken(frames, ids, learnt.offers, ctx) | barred[None, :]

@@ -83,9 +83,9 @@ def _matrix(base: Floats, has: Bools, offer: npt.NDArray[np.int64], treated: Flo
     Both arms are learnt in one model: the control tells what kind of customer would come anyway.
     """
     dummies = np.eye(has.shape[1])[offer]
-    own = has[np.arange(len(offer)), offer].astype(np.float64)
+    own = has[np.arange(len(offer)), offer].astype(np.float64)[:, None] * dummies
     late = base[:, 4] * treated
-    return np.column_stack([base, own, dummies, treated, treated[:, None] * dummies, own * treated, late])
+    return np.column_stack([base, own, dummies, treated, treated[:, None] * dummies, late])
 
 
 def _fit_predict(x: Floats, y: Floats, train: Bools, *predict: Floats) -> tuple[Floats, ...]:

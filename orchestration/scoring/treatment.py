@@ -230,17 +230,22 @@ def _judged(
         n=len(table),
     )
     beats = bool(learnt and learnt.beats_mean)
-    passed = beats and dunned == 0
+    passed = dunned == 0 and total >= clerk and (beats or not (action == EMAIL_OFFER).any())
     if learnt is None:
-        message = "no randomised campaign is on record: response to offers cannot be learnt"
+        message = "no randomised campaign is on record, so no offer is made; "
     else:
         found = learnt.comparisons[0]
         message = (
             f"response AUC {found.value:.3f} {'beats' if beats else 'does not beat'} the offers' mean rates "
-            f"({found.baseline:.3f}) on held-out customers, lower bound of the gain {found.gain_lo:+.3f}; "
-            f"offers ranked by "
-            f"{learnt.method}; {dunned} reminders to protected customers"
+            f"({found.baseline:.3f}) on held-out customers, lower bound of the gain {found.gain_lo:+.3f}: "
+            f"offers are "
+            f"{f'ranked by {learnt.method}' if beats else 'not made'}; "
         )
+    message += (
+        f"{dunned} reminders to protected customers; expected value {total:,.0f} USD against {clerk:,.0f} "
+        f"USD of "
+        "reminding whoever may be reminded"
+    )
     counted = {a: int((action == a).sum()) for a in (*ACTIONS, NONE)}
     return ScoreResult(
         table,
@@ -261,8 +266,9 @@ SCORE = Score(
     depends_on_scores=("non_payment", "customer_value", "decline", "contact"),
     run=run,
     description=__doc__ or "",
-    gate="response to offers ranked better than by the offers' mean rates on held-out customers (lower 95 "
-    "% bound of the "
-    "gain in AUC), and not one reminder to a protected customer",
+    gate="not one reminder to a protected customer, at least the value of reminding all, and offers only "
+    "where response is "
+    "ranked better than by the offers' mean rates on held-out customers (lower 95 % bound of the gain in "
+    "AUC)",
     own_columns=_OWN,
 )

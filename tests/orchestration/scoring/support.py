@@ -393,7 +393,7 @@ def _daily(made: Synthetic, rng: np.random.Generator, days: int, end: date, clos
             "n_intervals": 96,
             "n_expected": 96,
             "n_missing": 0,
-            "evening_kwh": use.ravel() * 0.25,
+            "peak_kwh": use.ravel() * 0.06 * rng.lognormal(0, 0.2, use.size),
             "night_kwh": use.ravel() * 0.15,
         }
     )[keep].reset_index(drop=True)

@@ -212,7 +212,7 @@ def test_response_ranks_and_says_how(scored: Scored) -> None:
     assert (found.method == "uplift") == (lower > 0)
 
 
-def test_without_signal_the_offers_mean_is_used_and_the_gate_shuts() -> None:
+def test_without_signal_the_offers_mean_is_used_and_no_offer_is_made() -> None:
     world = make(400, seed=33)
     rows = world.frames["fct_campaign_assignment"]
     rng = np.random.default_rng(1)
@@ -221,7 +221,14 @@ def test_without_signal_the_offers_mean_is_used_and_the_gate_shuts() -> None:
     assert found is not None
     assert not found.beats_mean
     assert found.method == "offer_mean"
-    assert np.ptp(found.p, axis=0).max() == pytest.approx(0.0)
+    assert all(len(np.unique(column[column > 0])) == 1 for column in found.p.T)
+    frames = dict(world.frames)
+    for name in list(SCORES)[:7]:
+        result = SCORES[name].run(frames, world.ctx)
+        frames[f"scores.{name}"] = result.table
+    settled = result.table[result.table["method_used"].ne("explore")]
+    assert not settled["action_id"].eq(rules.EMAIL_OFFER).any()
+    assert "not made" in result.gate_message
 
 
 @pytest.mark.parametrize("of_arm", [True, False])
