@@ -144,7 +144,7 @@ def _write_cis(root: Path) -> None:
             "MO" if n == 5 else None,
             20270115 if n == 1 else 0,
             Decimal("10.50"),
-            "CA" if n == 2 else "DD",
+            {2: "CA", 3: "ON"}.get(n, "DD"),
             "Y" if n == 1 else "N",
             changed,
         )

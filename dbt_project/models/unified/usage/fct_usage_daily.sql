@@ -1,5 +1,3 @@
--- restated_days() asks it only while it runs, which dbt cannot see when it parses.
--- depends_on: {{ ref('stg_mdm__interval_reads') }}
 {{
     config(
         materialized='incremental',
