@@ -104,7 +104,9 @@ def blend(comparison: Comparison, learnt: list[dict[str, Any]], share: float) ->
     m = _blend_one([level.m for level in comparison.levels], [e.get("m_probability") for e in levels], share)
     u = _blend_one([level.u for level in comparison.levels], [e.get("u_probability") for e in levels], share)
     weights = [math.log2(a / b) for a, b in zip(m, u, strict=True)]
-    if weights[0] <= 1 or weights[-1] >= 0:
+    worst = levels[-1].get("m_probability")
+    is_namesakes = isinstance(worst, float) and worst > comparison.m_different_at_most
+    if weights[0] <= 1 or weights[-1] >= 0 or is_namesakes:
         return [(level.m, level.u) for level in comparison.levels]
     return list(zip(m, u, strict=True))
 

@@ -262,6 +262,7 @@ def prepare_records(con: duckdb.DuckDBPyConnection, *, hub_limit: int) -> dict[s
             case when he.value is null then c.email end as email,
             case when he.value is null then nullif(split_part(c.email, '@', 1), '') end as email_local,
             c.address,
+            regexp_extract(c.address, '^[0-9]+') as house,
             c.postcode,
             case when ha.value is null then c.account end as account
         from cleaned c
