@@ -35,6 +35,7 @@ _NO_COUNTS: dict[str, Any] = {
     "loaded": 0,
     "superseded": 0,
     "quarantined": 0,
+    "records_by_type": {},
     "row_counts": {},
     "reasons": {},
 }
@@ -134,6 +135,7 @@ class FileFeedRun:
                 "loaded": result.loaded,
                 "superseded": result.superseded,
                 "quarantined": result.quarantined,
+                "records_by_type": dict(result.records_by_type),
                 "row_counts": dict(result.rows),
                 "control_totals": _totals(result.control_totals),
                 "reasons": dict(result.reasons),
