@@ -18,6 +18,7 @@ by expectation maximisation over the pairs.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import warnings
@@ -73,15 +74,59 @@ def train(
     linker = _linker(con, splink_settings(p_match=guess))
     p_match = _p_match(linker, fallback=guess)
     linker.training.estimate_u_using_random_sampling(max_pairs=max_pairs, seed=seed)
-    for columns in TRAINING_BLOCKS:
-        if count_pairs(con, columns) >= MIN_TRAINING_PAIRS:
-            linker.training.estimate_parameters_using_expectation_maximisation(
-                block_on(*columns), estimate_without_term_frequencies=True, max_pairs=max_pairs
-            )
-    learnt = linker.misc.save_model_to_json(out_path=None)
+    with_u = linker.misc.save_model_to_json(out_path=None)
+    sessions = [
+        learnt
+        for columns in TRAINING_BLOCKS
+        if count_pairs(con, columns) >= MIN_TRAINING_PAIRS
+        and not is_about_namesakes(learnt := _train_block(con, with_u, columns, max_pairs))
+    ]
+    u = {entry["output_column_name"]: _values(entry, "u_probability") for entry in with_u["comparisons"]}
     share = n_records / (n_records + PRIOR_RECORDS)
-    found = {entry["output_column_name"]: entry["comparison_levels"] for entry in learnt["comparisons"]}
-    return p_match, {c.name: blend(c, found[c.name], share) for c in COMPARISONS}
+    return p_match, {
+        c.name: blend(c, _mean([s[c.name] for s in sessions if c.name in s]), u[c.name], share)
+        for c in COMPARISONS
+    }
+
+
+def _train_block(
+    con: duckdb.DuckDBPyConnection, with_u: dict[str, Any], columns: tuple[str, ...], max_pairs: float
+) -> dict[str, list[float | None]]:
+    """m of the levels of every comparison that one block can teach, by expectation maximisation."""
+    linker = _linker(con, copy.deepcopy(with_u))
+    session = linker.training.estimate_parameters_using_expectation_maximisation(
+        block_on(*columns), estimate_without_term_frequencies=True, max_pairs=max_pairs
+    )
+    taught = {comparison.output_column_name for comparison in session.core_model_settings.comparisons}
+    learnt = linker.misc.save_model_to_json(out_path=None)["comparisons"]
+    return {
+        entry["output_column_name"]: _values(entry, "m_probability")
+        for entry in learnt
+        if entry["output_column_name"] in taught
+    }
+
+
+def is_about_namesakes(learnt: dict[str, list[float | None]]) -> bool:
+    """Whether a block taught what namesakes share, rather than what one person's records do.
+
+    Where many people have one name, the pairs of a block of names fall into strangers and neighbours, and
+    expectation maximisation takes the neighbours for the same person. It gives itself away: these "same
+    people" have different birth dates.
+    """
+    limits = {c.name: c.m_different_at_most for c in COMPARISONS}
+    return any((values[-1] or 0.0) > limits[name] for name, values in learnt.items())
+
+
+def _values(entry: dict[str, Any], key: str) -> list[float | None]:
+    """One probability for each level that says something, best first; None where nothing was seen."""
+    found = [level.get(key) for level in entry["comparison_levels"] if not level.get("is_null_level")]
+    return [float(v) if isinstance(v, float | int) and math.isfinite(v) else None for v in found]
+
+
+def _mean(sessions: list[list[float | None]]) -> list[float | None]:
+    """The mean of what each block taught, level by level."""
+    levels = [[value for value in level if value is not None] for level in zip(*sessions, strict=True)]
+    return [sum(level) / len(level) if level else None for level in levels]
 
 
 def count_pairs(con: duckdb.DuckDBPyConnection, columns: tuple[str, ...]) -> int:
@@ -94,29 +139,23 @@ def count_pairs(con: duckdb.DuckDBPyConnection, columns: tuple[str, ...]) -> int
     return int(row[0]) if row is not None else 0
 
 
-def blend(comparison: Comparison, learnt: list[dict[str, Any]], share: float) -> list[tuple[float, float]]:
+def blend(
+    comparison: Comparison, m: list[float | None], u: list[float | None], share: float
+) -> list[tuple[float, float]]:
     """Learnt m and u drawn towards the priors; the priors alone where the learnt ones make no sense.
 
-    ``share`` is the weight of what was learnt, from 0 to 1. ``learnt`` are Splink's levels, the null level
-    first.
+    ``share`` is the weight of what was learnt, from 0 to 1; an empty list or None is nothing learnt.
     """
-    levels = [level for level in learnt if not level.get("is_null_level")]
-    m = _blend_one([level.m for level in comparison.levels], [e.get("m_probability") for e in levels], share)
-    u = _blend_one([level.u for level in comparison.levels], [e.get("u_probability") for e in levels], share)
-    weights = [math.log2(a / b) for a, b in zip(m, u, strict=True)]
-    worst = levels[-1].get("m_probability")
-    is_namesakes = isinstance(worst, float) and worst > comparison.m_different_at_most
-    if weights[0] <= 1 or weights[-1] >= 0 or is_namesakes:
+    mixed_m = _mix([level.m for level in comparison.levels], m, share)
+    mixed_u = _mix([level.u for level in comparison.levels], u, share)
+    if mixed_m[0] <= 2 * mixed_u[0] or mixed_m[-1] >= mixed_u[-1]:
         return [(level.m, level.u) for level in comparison.levels]
-    return list(zip(m, u, strict=True))
+    return list(zip(mixed_m, mixed_u, strict=True))
 
 
-def _blend_one(prior: list[float], learnt: list[Any], share: float) -> list[float]:
-    known = [value if isinstance(value, float | int) else None for value in learnt]
-    mixed = [
-        p if value is None or not math.isfinite(value) else share * value + (1 - share) * p
-        for p, value in zip(prior, known, strict=True)
-    ]
+def _mix(prior: list[float], learnt: list[float | None], share: float) -> list[float]:
+    known = learnt or [None] * len(prior)
+    mixed = [p if v is None else share * v + (1 - share) * p for p, v in zip(prior, known, strict=True)]
     total = sum(mixed)
     return [value / total for value in mixed]
 

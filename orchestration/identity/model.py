@@ -42,7 +42,7 @@ class Comparison:
     unknown: str
     levels: tuple[Level, ...]
     m_different_at_most: float = 1.0
-    """When more pairs than this are learnt to differ, what was learnt is not "one person" but namesakes."""
+    """When a larger share of "one person" is learnt to differ here, what was learnt is not one person."""
 
 
 TYPO_NAME: Final = (
@@ -88,7 +88,7 @@ COMPARISONS: Final = (
             Level("exchanged with surname", SWAPPED, 0.02, 0.00001, 0.00002),
             Level("initial", INITIAL, 0.04, 0.004, 0.004),
             Level("similar spelling", GIVEN_IS_TYPO, 0.09, 0.004, 0.004),
-            Level("different", "else", 0.03, 0.925, 0.982),
+            Level("different", "else", 0.03, 0.967, 0.982),
         ),
         m_different_at_most=0.3,
     ),
