@@ -169,13 +169,19 @@ def _planted(
 
 
 def lifecycle(
-    customers: pd.DataFrame, cause: npt.NDArray[np.object_], ratio: Floats, p_fall: Floats, high: float
+    customers: pd.DataFrame,
+    cause: npt.NDArray[np.object_],
+    ratio: Floats,
+    pct_of_peak: Floats,
+    p_fall: Floats,
+    high: float,
 ) -> npt.NDArray[np.object_]:
     """The stage of each customer; later rules win: at peak, growing, declining, at risk, onboarding,
     closing."""
     stage = np.full(len(customers), "at_peak", dtype=object)
-    stage[ratio > 1.12] = "growing"
-    declining = contains(cause, ["solar", "efficiency"]) | (ratio < 0.85)
+    # One season of reads cannot tell growth; a year of bills at its peak and weeks above their reference can.
+    stage[(ratio > 1.10) & (pct_of_peak >= 99.5)] = "growing"
+    declining = contains(cause, ["solar", "efficiency"]) | (pct_of_peak < 85.0)
     stage[declining] = "declining"
     ending = numbers(customers, "days_to_contract_end", 9e9)
     near_end = (ending <= 60) & (ending >= -30)
@@ -222,7 +228,14 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     yearly_margin = np.nan_to_num(reference) * 365.25 * rates.per_kwh(texts(customers, "tariff_code"))
     at_risk = yearly_margin * np.maximum(decline_pct / 100, np.nan_to_num(p_fall) * 0.25)
     high = float(np.nanquantile(p_fall, 0.97)) if np.isfinite(p_fall).any() else 1.0
-    stage = lifecycle(customers, cause, ratio, np.nan_to_num(p_fall), max(high, 1.5 * history.base_rate))
+    stage = lifecycle(
+        customers,
+        cause,
+        ratio,
+        np.nan_to_num(pct_of_peak, nan=95.0),
+        np.nan_to_num(p_fall),
+        max(high, 1.5 * history.base_rate),
+    )
     why = np.where(
         ended, "account_ended", np.where(np.isfinite(p_fall), "", "bill_history_too_short")
     ).astype(object)

@@ -112,7 +112,13 @@ def latest_bill(account: npt.NDArray[np.object_], day: Floats, rows: pd.DataFram
 def matrix(
     tenure_months: Floats, contract_months: Floats, fixed: Floats, late: Floats, shock: Floats
 ) -> Floats:
-    """The model's matrix. ``contract_months`` is the time to the contract's end (NaN: no contract)."""
+    """The model's matrix. ``contract_months`` is the time to the contract's end (NaN: no contract).
+
+    The billing system keeps the current contract only, so an open account looks as if it had never been near
+    an end while a lost one still shows the end it left at. Terms are therefore taken to run from year to
+    year.
+    """
+    contract_months = np.where(contract_months > 12, np.mod(contract_months, 12.0), contract_months)
     return np.column_stack(
         [
             np.log1p(np.maximum(tenure_months, 0.0)),

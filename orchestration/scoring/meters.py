@@ -21,6 +21,11 @@ from orchestration.scoring.frames import Floats, ScoringError, align, day_number
 _MAX_WEEKS = 78
 _MIN_WEEKS = 8
 _CHUNK = 50_000
+#: °C at which the course of use with temperature may bend: homes begin to heat and to cool at different
+#: temperatures, and heat pumps lose efficiency in the cold. With one knee at 18 °C, a third of heat pumps
+#: raised a false alarm.
+_HEATING_KNEES, _COOLING_KNEES = (18.0, 12.0), (18.0, 23.0)
+_WIDTH = len(_HEATING_KNEES) + len(_COOLING_KNEES) + 1
 
 
 @dataclass(frozen=True)
@@ -96,18 +101,11 @@ def read_weather(frames: Mapping[str, pd.DataFrame], n_days: int, ctx: ScoreCont
     designs: dict[str, Floats] = {}
     for station, rows in weather.assign(_day=day).groupby("weather_station", sort=True):
         rows = rows[(rows["_day"] >= first) & (rows["_day"] <= ctx.as_of_day)]
-        degree = (
-            pd.DataFrame(
-                {"h": numbers(rows, "hdd18"), "c": numbers(rows, "cdd18")}, index=(rows["_day"] - first)
-            )
-            .groupby(level=0)
-            .mean()
-            .reindex(span)
-            .ffill()
-            .bfill()
-            .fillna(0.0)
-        )
-        designs[str(station)] = np.column_stack([degree.to_numpy(), weekend])
+        mean = pd.Series(numbers(rows, "mean_temp_c"), index=rows["_day"] - first).groupby(level=0).mean()
+        celsius = mean.reindex(span).ffill().bfill().fillna(18.0).to_numpy(dtype=np.float64)
+        heating = [np.maximum(knee - celsius, 0.0) for knee in _HEATING_KNEES]
+        cooling = [np.maximum(celsius - knee, 0.0) for knee in _COOLING_KNEES]
+        designs[str(station)] = np.column_stack([*heating, *cooling, weekend])
     return designs
 
 
@@ -115,8 +113,8 @@ def levels(meters: Meters, designs: Mapping[str, Floats]) -> cusum.WeeklyLevels:
     """Weekly levels of all meters, by weather station and in bounded chunks."""
     n, n_days = meters.use.shape
     weeks = n_days // 7
-    level, error, slope = np.full((n, weeks), np.nan), np.full((n, weeks), np.nan), np.zeros((n, 3))
-    flat = np.column_stack([np.zeros((n_days, 2)), (np.arange(n_days) % 7 >= 5)])
+    level, error, slope = np.full((n, weeks), np.nan), np.full((n, weeks), np.nan), np.zeros((n, _WIDTH))
+    flat = np.column_stack([np.zeros((n_days, _WIDTH - 1)), (np.arange(n_days) % 7 >= 5)])
     for station in pd.unique(pd.Series(meters.station).fillna("")):
         rows = np.flatnonzero(pd.Series(meters.station).fillna("").to_numpy() == station)
         for start in range(0, len(rows), _CHUNK):

@@ -32,8 +32,8 @@ REASONS: dict[str, str] = {
     # use of energy
     "use_dropped": "weather-normalised weekly use is below its reference level",
     "use_rose": "weather-normalised weekly use is above its reference level",
-    "below_peak": "seasonally adjusted use against its own peak month",
-    "recent_trend": "change of seasonally adjusted use over the last months",
+    "use_vs_last_year": "use of the last three months against the same months of the year before",
+    "recent_trend": "change of use over the last three months against that of all customers",
     "volatile_use": "use varies more than usual from month to month",
     "level_of_use": "amount of energy used",
     "load_shape": "distance of the usual day from the average day",

@@ -4,7 +4,7 @@ Here belongs: value (quantile rules), behaviour (rules on payment, contact, chan
 dictionary of half-hourly shapes, k-means). The load shape is derived from interval data: without consent to
 profiling it stays empty.
 
-Load shapes: each meter, week and weekday type gives one shape, normalised to sum 1, so that season stays
+Load shapes: each meter, four weeks and weekday type give one shape, normalised to sum 1, so that season stays
 visible in a customer's mix. The number of shapes is the largest whose assignment survives resampling
 (bootstrap ARI ≥ 0.8). New centroids are matched to those of the last run, so labels do not shuffle; the gate
 is the energy shape explained on customers that the dictionary has not seen, against one average shape, and
@@ -45,23 +45,26 @@ from orchestration.scoring.frames import (
 SLOTS = 48
 #: Rows that a dictionary is fitted on; more does not move the centroids.
 _FIT_ROWS = 3_000
-_K_RANGE = (6, 5, 4, 3)
+_K_RANGE = (8, 7, 6, 5, 4, 3)
 _STABLE = 0.8
-_WEEKS = 26
+_WEEKS = 28
+#: Weeks that make one shape: few enough to keep the season, enough to see habit through chance.
+_BLOCK_WEEKS = 4
 #: Two shapes closer than this (root mean square of the shares) are the same shape in two runs.
 _SAME = 0.006
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """One row per meter, week and weekday type: its service point and its shape (sums to 1)."""
+    """One row per meter, four weeks and weekday type: its service point and its shape (sums to 1)."""
 
     point: npt.NDArray[np.object_]
     shape: Floats
 
 
 def shapes(slots: pd.DataFrame, points: npt.NDArray[np.object_], ctx: ScoreContext) -> Shapes:
-    """Weekly shapes of the given service points from ``fct_usage_slot``; incomplete days are left out."""
+    """Four-weekly shapes of the given service points from ``fct_usage_slot``; incomplete days are left
+    out."""
     week = day_numbers(days(slots, "week_start_date"))
     inside = (
         (week + 6 <= ctx.as_of_day)
@@ -71,17 +74,18 @@ def shapes(slots: pd.DataFrame, points: npt.NDArray[np.object_], ctx: ScoreConte
     part = slots[inside]
     weekend = (texts(part, "day_type") == "weekend").astype(np.int64)
     code, ids = pd.factorize(texts(part, "service_point_id"), sort=True)
-    weeks, week_code = np.unique(week[inside], return_inverse=True)
-    key = (code * len(weeks) + week_code) * 2 + weekend
-    kept, row = np.unique(key, return_inverse=True)
-    matrix = np.full((len(kept), SLOTS), np.nan)
-    count = numbers(part, "n_half_hours", 0.0)
-    slot = numbers(part, "slot").astype(np.int64)
-    matrix[row, slot] = np.where(count > 0, numbers(part, "sum_kwh", 0.0) / np.maximum(count, 1.0), np.nan)
+    block = ((ctx.as_of_day - week[inside]) // (7 * _BLOCK_WEEKS)).astype(np.int64)
+    n_blocks = int(block.max(initial=0)) + 1
+    key = ((code * n_blocks + block) * 2 + weekend) * SLOTS + numbers(part, "slot").astype(np.int64)
+    size = len(ids) * n_blocks * 2
+    count = np.bincount(key, numbers(part, "n_half_hours", 0.0), size * SLOTS).reshape(size, SLOTS)
+    kwh = np.bincount(key, numbers(part, "sum_kwh", 0.0), size * SLOTS).reshape(size, SLOTS)
+    matrix = np.where(count > 0, kwh / np.maximum(count, 1.0), np.nan)
     total = matrix.sum(axis=1)
+    kept = np.arange(size)
     good = np.isfinite(total) & (total > 0.5)
     return Shapes(
-        np.asarray(ids, dtype=object)[kept[good] // (2 * len(weeks))], matrix[good] / total[good, None]
+        np.asarray(ids, dtype=object)[kept[good] // (2 * n_blocks)], matrix[good] / total[good, None]
     )
 
 
@@ -133,7 +137,7 @@ def build(data: Shapes, ctx: ScoreContext) -> Dictionary:
         found[k] = _fit(fitted, k, ctx.seed % 2**31)
         reference = _usual(code, nearest(data.shape, found[k]), len(ids), k).argmax(axis=1)
         scores = []
-        for b in range(2):
+        for b in range(3):
             drawn = rng.integers(0, len(train), min(len(train), _FIT_ROWS))
             other = _fit(train[drawn], k, b)
             again = _usual(code, nearest(data.shape, other), len(ids), k).argmax(axis=1)
@@ -142,9 +146,7 @@ def build(data: Shapes, ctx: ScoreContext) -> Dictionary:
         if ari_by_k[k] >= _STABLE:
             break
     if not found:
-        raise ScoringError(
-            f"segments: {len(fitted)} weekly shapes are too few for a dictionary of load shapes"
-        )
+        raise ScoringError(f"segments: {len(fitted)} shapes are too few for a dictionary of load shapes")
     best = max(ari_by_k, key=lambda k: (ari_by_k[k] >= _STABLE, ari_by_k[k]))
     centroids = found[best]
     unseen = data.shape[~seen]

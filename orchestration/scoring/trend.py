@@ -1,9 +1,10 @@
-"""The monthly course of use from bills: peak month, share of the peak, and the chance of falling 15 % in six
+"""The monthly course of use from bills: peak, share of the peak, and the chance of being 15 % down in six
 months.
 
-Here belongs arithmetic on customers × months from `fct_bill`. Months are compared after division by the
-index of the season, which is the median over customers of each month against their own mean, so that a
-summer is not a decline.
+Here belongs arithmetic on customers × months from `fct_bill`. The season is taken out without a model: a
+year is compared with a year (rolling twelve months for the peak, the same three months of the year before
+for the fall), and what all customers share, mild winters and warm summers, is taken out by the median of
+all. An index of the season would mistake an electrically heated home for one that declines every spring.
 """
 
 from __future__ import annotations
@@ -19,14 +20,20 @@ from orchestration.scoring.evaluation import Comparison, auc, compare, forward_f
 from orchestration.scoring.frames import Bools, Floats, day_numbers, days, flags, numbers, texts
 from orchestration.scoring.linear import Logit
 
-FEATURES = ("below_peak", "recent_trend", "volatile_use", "level_of_use")
+FEATURES = ("use_vs_last_year", "recent_trend", "volatile_use", "level_of_use")
 _AHEAD = 6
 _WINDOW = 3
+_YEAR = 12
+#: The first month of which something can be said: its outcome six months on needs the same months of the
+#: year before.
+_FIRST = _YEAR + _WINDOW - 1 - _AHEAD
+_FALL = float(np.log(0.85))
 
 
 @dataclass(frozen=True)
 class History:
-    """Per customer with bills: seasonally adjusted course and the chance of a further fall.
+    """Per customer with bills: the course of a year's use, and the chance of being 15 % below the year
+    before.
 
     ``peak_month`` counts months since 1970-01. Where the model did not beat the constant rate on unseen rows,
     ``p_fall`` is that rate and ``uses_model`` is False.
@@ -71,60 +78,64 @@ def monthly_use(
     return np.asarray(ids, dtype=object), np.where(spanned > 0, kwh / np.maximum(spanned, 1.0), np.nan), first
 
 
-def deseasonalise(use: Floats) -> Floats:
-    """Divides each month by its index over all customers, and smooths over three months (meters × months)."""
-    with np.errstate(all="ignore"):
-        own = use / _mean(use)[:, None]
-        index = np.array([np.nanmedian(column) if np.isfinite(column).any() else np.nan for column in own.T])
-    adjusted = use / np.where(index > 0.05, index, np.nan)
-    seen = np.isfinite(adjusted)
-    padded = np.pad(np.where(seen, adjusted, 0.0), ((0, 0), (_WINDOW - 1, 0)))
-    count = np.pad(seen.astype(np.float64), ((0, 0), (_WINDOW - 1, 0)))
-    months = use.shape[1]
-    total = sum(padded[:, i : i + months] for i in range(_WINDOW))
-    weight = sum(count[:, i : i + months] for i in range(_WINDOW))
-    result: Floats = np.where(weight >= 2, total / np.maximum(weight, 1.0), np.nan)
+def rolling(use: Floats, width: int, at_least: int) -> Floats:
+    """Mean of the last ``width`` months (customers × months), NaN where fewer than ``at_least`` are known."""
+    seen = np.isfinite(use)
+    total = np.cumsum(np.pad(np.where(seen, use, 0.0), ((0, 0), (width, 0))), axis=1)
+    count = np.cumsum(np.pad(seen.astype(np.float64), ((0, 0), (width, 0))), axis=1)
+    total, count = total[:, width:] - total[:, :-width], count[:, width:] - count[:, :-width]
+    result: Floats = np.where(count >= at_least, total / np.maximum(count, 1.0), np.nan)
     return result
 
 
-def _mean(values: Floats) -> Floats:
-    seen = np.isfinite(values)
-    result: Floats = np.where(seen, values, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    return np.where(result > 0, result, np.nan)
+def _less_median(values: Floats) -> Floats:
+    """Each month less the median of all customers in it."""
+    known = np.isfinite(values)
+    middle = np.array([np.median(v[k]) if k.any() else 0.0 for v, k in zip(values.T, known.T, strict=True)])
+    result: Floats = values - middle[None, :]
+    return result
 
 
-def _features(smooth: Floats, t: int) -> Floats:
-    """What was known of each customer at month ``t`` (customers × FEATURES)."""
-    with np.errstate(all="ignore"):
-        past = smooth[:, : t + 1]
-        peak = np.nanmax(np.where(np.isfinite(past).any(axis=1, keepdims=True), past, 0.0), axis=1)
-        now = smooth[:, t]
-        back = smooth[:, max(t - 4, 0)]
-        steps = np.diff(np.log(np.maximum(past[:, -7:], 0.01)), axis=1)
+@dataclass(frozen=True)
+class Course:
+    """Customers × months: log of three months' use against the same of the year before, and against all
+    customers."""
+
+    year_on_year: Floats
+    relative: Floats
+
+    @classmethod
+    def of(cls, use: Floats) -> Course:
+        """From kWh a day."""
+        three = np.log(np.maximum(rolling(use, _WINDOW, 2), 0.05))
+        year = np.full(three.shape, np.nan)
+        year[:, _YEAR:] = three[:, _YEAR:] - three[:, :-_YEAR]
+        return cls(np.clip(_less_median(year), -2.0, 2.0), _less_median(three))
+
+    def features(self, t: int) -> Floats:
+        """What was known of each customer at month ``t`` (customers × FEATURES)."""
+        past = self.relative[:, max(t - 8, 0) : t + 1]
+        steps = np.diff(past, axis=1)
         seen = np.isfinite(steps)
         volatility = np.sqrt(np.where(seen, steps**2, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))
+        trend = np.clip(self.relative[:, t] - self.relative[:, max(t - 3, 0)], -1.5, 1.5)
         return np.column_stack(
-            [
-                np.log(np.clip(now / np.where(peak > 0, peak, np.nan), 0.05, 1.0)),
-                np.log(np.clip(now / back, 0.2, 5.0)),
-                np.minimum(volatility, 1.0),
-                np.log(np.maximum(now, 0.05)),
-            ]
+            [self.year_on_year[:, t], trend, np.minimum(volatility, 1.0), self.relative[:, t]]
         )
 
 
 def fit(bills: pd.DataFrame, ctx: ScoreContext) -> History:
     """The course of every customer with bills, and the tested chance of a further fall."""
     ids, use, first = monthly_use(bills, ctx)
-    smooth = deseasonalise(use)
+    course = Course.of(use)
     months = use.shape[1]
     blocks: list[tuple[Floats, Floats, npt.NDArray[np.object_], Floats]] = []
-    for t in range(_WINDOW + 2, months - _AHEAD):
-        now, later = smooth[:, t], smooth[:, t + _AHEAD]
-        known: Bools = np.isfinite(now) & np.isfinite(later) & (now > 0.05)
-        fell = (later < 0.85 * now).astype(np.float64)
+    for t in range(_FIRST, months - _AHEAD):
+        later = course.year_on_year[:, t + _AHEAD]
+        known: Bools = np.isfinite(course.relative[:, t]) & np.isfinite(later)
+        fell = (later < _FALL).astype(np.float64)
         blocks.append(
-            (_features(smooth, t)[known], fell[known], ids[known], np.full(int(known.sum()), float(t)))
+            (course.features(t)[known], fell[known], ids[known], np.full(int(known.sum()), float(t)))
         )
     x = np.concatenate([b[0] for b in blocks])
     y = np.concatenate([b[1] for b in blocks])
@@ -133,13 +144,17 @@ def fit(bills: pd.DataFrame, ctx: ScoreContext) -> History:
     base_rate = float((y.sum() + 2.0) / (len(y) + 20.0))
     comparisons = _test(x, y, group, when, ctx)
     uses_model = bool(comparisons) and comparisons[-1].gain_lo > 0
-    current = _features(smooth, months - 1)
-    recent = np.where(np.isfinite(smooth[:, -1]), smooth[:, -1], smooth[:, -2])
-    filled = np.where(np.isfinite(smooth), smooth, -np.inf)
-    peak_at = filled.argmax(axis=1)
-    peak = filled.max(axis=1)
-    n_months = np.isfinite(use).sum(axis=1)
-    enough = (n_months >= 4) & np.isfinite(recent)
+    # A customer's last bill may be a month older than the newest of all.
+    last = np.where(np.isfinite(course.relative[:, -1]), months - 1, months - 2)
+    current = np.where(
+        (last == months - 1)[:, None], course.features(months - 1), course.features(months - 2)
+    )
+    year = rolling(use, _YEAR, _YEAR - 1)
+    now = np.where(np.isfinite(year[:, -1]), year[:, -1], year[:, -2])
+    peak = np.where(np.isfinite(year), year, -np.inf).max(axis=1)
+    peak_at = np.where(np.isfinite(year), year, -np.inf).argmax(axis=1)
+    ok = np.isfinite(now) & (peak > 0)
+    enough = np.isfinite(course.relative[np.arange(len(ids)), last]) & (np.isfinite(use).sum(axis=1) >= 4)
     if uses_model:
         model = Logit.fit(x, y, FEATURES, ridge=2.0)
         p, (lo, hi), contributions = (
@@ -152,11 +167,10 @@ def fit(bills: pd.DataFrame, ctx: ScoreContext) -> History:
         half = 1.645 * np.sqrt(base_rate * (1 - base_rate) / max(len(np.unique(group)), 1))
         lo, hi = np.maximum(p - half, 0.0), np.minimum(p + half, 1.0)
         contributions = np.zeros(current.shape)
-    ok = enough & (peak > 0)
     return History(
         customer_id=ids,
         peak_month=np.where(ok, first + peak_at, np.nan),
-        pct_of_peak=np.where(ok, 100 * recent / np.where(ok, peak, 1.0), np.nan),
+        pct_of_peak=np.where(ok, 100 * now / np.where(ok, peak, 1.0), np.nan),
         p_fall=np.where(enough, p, np.nan),
         lo=lo,
         hi=hi,
