@@ -18,14 +18,11 @@ import duckdb
 from connectors.paths import Paths
 
 # Facts at the grain of an interval stay in the warehouse: their readers use the additive sums.
-NOT_PUBLISHED = frozenset({"stg_mdm__interval_reads", "int_reads_latest", "fct_interval_usage"})
+NOT_PUBLISHED = frozenset({"fct_interval_usage"})
 
 
 def publish(paths: Paths, models: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """Copy each (schema, model) that exists in the warehouse; returns rows by model.
-
-    Staging models are published only where something beside dbt reads them: the identity records.
-    """
+    """Copy each (schema, model) of unified and push that exists in the warehouse; returns rows by model."""
     wanted = [(s, m) for s, m in models if m not in NOT_PUBLISHED and s in ("unified", "push")]
     if not wanted:
         return {}

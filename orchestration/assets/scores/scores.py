@@ -4,20 +4,30 @@ Belongs here: reading inputs, writing outputs, the gate as a check. Does not bel
 (orchestration/scoring).
 """
 
-import shutil
+import os
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.paths import Paths
 from orchestration.as_of import as_of_date
 from orchestration.assets.metadata import markdown_table, picture
 from orchestration.gateway import Gateway
-from orchestration.scoring import SCORES, Score, ScoreContext, ScoreResult
+from orchestration.scoring import (
+    MODEL_EVAL_SCHEMA,
+    SCORES,
+    Score,
+    ScoreContext,
+    ScoreResult,
+    empty_table,
+    from_arrow,
+    to_arrow,
+)
 
 GATE = "beats_its_baseline"
 
@@ -55,8 +65,11 @@ def _build(score: Score) -> dg.AssetsDefinition:
     )
     def compute(context: dg.AssetExecutionContext, gateway: Gateway) -> dg.MaterializeResult:
         as_of = as_of_date(dict(context.run.tags), gateway)
-        result = score.run(read_inputs(score, gateway.paths, as_of), ScoreContext(as_of_date=as_of))
-        write_result(gateway.paths, score.name, as_of, result)
+        told = ScoreContext(
+            as_of_date=as_of, time_zone=gateway.settings.time_zone, previous=_previous(gateway.paths, score)
+        )
+        result = score.run(read_inputs(score, gateway.paths, as_of), told)
+        write_result(gateway.paths, score, as_of, result)
         return dg.MaterializeResult(
             metadata=dict(_metadata(result)),
             check_results=[
@@ -80,15 +93,36 @@ def read_inputs(score: Score, paths: Paths, as_of: date) -> dict[str, pd.DataFra
     return frames
 
 
-def write_result(paths: Paths, name: str, as_of: date, result: ScoreResult) -> None:
+def ensure_tables(paths: Paths) -> None:
+    """A file without rows for every score, so that a model over a score that was never computed finds none."""
+    for score in SCORES.values():
+        target = paths.scores / score.name / "as_of_date=1970-01-01" / "_empty.parquet"
+        if not target.is_file():
+            _write(target, empty_table(score))
+
+
+def write_result(paths: Paths, score: Score, as_of: date, result: ScoreResult) -> None:
     """The evaluation always; the table where the push models read it only if it passed its gate.
 
     A table that did not pass lies in ``scores/rejected`` for whoever wants to know why. So no later run can
     push it either: what is pushed stays at the last date that passed.
     """
-    _write(_partition(paths.scores / "model_eval", as_of) / f"{name}.parquet", result.eval)
-    home = paths.scores / name if result.passed_gate else paths.scores / "rejected" / name
-    _write(_partition(home, as_of) / "part.parquet", result.table)
+    evaluation = pa.Table.from_pandas(result.eval, schema=MODEL_EVAL_SCHEMA, preserve_index=False)
+    _write(_partition(paths.scores / "model_eval", as_of) / f"{score.name}.parquet", evaluation)
+    home = paths.scores if result.passed_gate else paths.scores / "rejected"
+    _write(_partition(home / score.name, as_of) / "part.parquet", to_arrow(score, result.table))
+    for artifact, frame in result.artifacts.items():
+        kept = pa.Table.from_pandas(frame, preserve_index=False)
+        _write(_artifacts(paths, score) / f"{artifact}.parquet", kept)
+
+
+def _artifacts(paths: Paths, score: Score) -> Path:
+    return paths.scores / "artifacts" / score.name
+
+
+def _previous(paths: Paths, score: Score) -> dict[str, pd.DataFrame]:
+    """What the last run kept for this one, such as the centroids that segment labels are matched to."""
+    return {file.stem: pd.read_parquet(file) for file in _artifacts(paths, score).glob("*.parquet")}
 
 
 def _partition(folder: Path, as_of: date) -> Path:
@@ -96,14 +130,14 @@ def _partition(folder: Path, as_of: date) -> Path:
 
 
 def _frame(file: Path) -> pd.DataFrame:
-    return pq.ParquetFile(file).read().to_pandas()
+    return from_arrow(pq.ParquetFile(file).read())
 
 
-def _write(target: Path, frame: pd.DataFrame) -> None:
+def _write(target: Path, table: pa.Table) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_suffix(".tmp")
-    frame.to_parquet(temporary, compression="zstd", index=False)
-    shutil.move(temporary, target)
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, target)
 
 
 def _metadata(result: ScoreResult) -> Iterator[tuple[str, dg.MetadataValue]]:

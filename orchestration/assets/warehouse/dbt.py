@@ -19,6 +19,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_as
 
 from orchestration.as_of import as_of_date
 from orchestration.assets.metadata import owner
+from orchestration.assets.scores.scores import ensure_tables
 from orchestration.gateway import Gateway
 from orchestration.partitions import window
 from orchestration.publishing import publish
@@ -96,6 +97,7 @@ def _build(build: Build, project: DbtProject, partitions: dg.PartitionsDefinitio
         pool=POOL,
     )
     def run(context: dg.AssetExecutionContext, dbt: DbtCliResource, gateway: Gateway) -> Iterator[Any]:
+        ensure_tables(gateway.paths)
         command = ["build", "--exclude-resource-type", "unit_test"]
         command += ["--vars", json.dumps(dbt_vars(context, gateway))]
         # One target folder for all builds of a run: dbt parses anew whenever its variables change, and the
