@@ -82,7 +82,7 @@ def load_shapes(centroids: Floats, names: Sequence[str], shares: Floats, subtitl
         axes.plot(np.arange(48) + 0.5, 100 * centroids[i], color=colour, linewidth=2)
         axes.set_title(f"{names[i]} · {shares[i]:.0%} of customers", fontsize=10, color=INK, loc="left")
         axes.set_xlim(0, 48)
-        axes.set_ylim(0, None)
+        axes.set_ylim(0, 108 * float(centroids.max()))
         _clock(axes, 12)
     figure.supxlabel(f"local time of day — {subtitle}", fontsize=9.5, color=MUTED)
     figure.supylabel("% of the day's kWh per half-hour", fontsize=9.5, color=INK)

@@ -52,6 +52,8 @@ _WEEKS = 28
 _BLOCK_WEEKS = 4
 #: Two shapes closer than this (root mean square of the shares) are the same shape in two runs.
 _SAME = 0.006
+#: Slot before which a part of the day ends.
+_PARTS_OF_DAY = ((10, "night"), (20, "morning"), (32, "midday"), (43, "evening"), (SLOTS, "late"))
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def build(data: Shapes, ctx: ScoreContext) -> Dictionary:
 def names(centroids: Floats, previous: pd.DataFrame | None) -> tuple[str, ...]:
     """Stable names: a centroid that continues one of the last run keeps its name (Hungarian matching).
 
-    A new centroid is named by when it peaks and how strongly, with a number where that is taken.
+    A new centroid is named by its form (`describe`), with a number where that is taken.
     """
     given: dict[int, str] = {}
     taken: set[str] = set()
@@ -183,19 +185,29 @@ def names(centroids: Floats, previous: pd.DataFrame | None) -> tuple[str, ...]:
     for i, shape in enumerate(centroids):
         if i in given:
             continue
-        hour = int(shape.argmax()) / 2
-        part = next(
-            name
-            for limit, name in ((6, "night"), (10, "morning"), (16, "midday"), (21, "evening"), (25, "late"))
-            if hour < limit
-        )
-        name = f"{'flat' if shape.max() < 1.5 / SLOTS else 'peak'}_{part}"
+        name = describe(shape)
         candidate, number = name, 2
         while candidate in taken:
             candidate, number = f"{name}_{number}", number + 1
         given[i] = candidate
         taken.add(candidate)
     return tuple(given[i] for i in range(len(centroids)))
+
+
+def describe(shape: Floats) -> str:
+    """A load shape in words: when it peaks, and whether it is flat, broad, sharp or has a second peak."""
+    top = int(shape.argmax())
+    when = next(name for until, name in _PARTS_OF_DAY if top < until)
+    height = float(shape.max()) * SLOTS
+    if height < 1.6:
+        return f"flat_{when}"
+    # A second peak lies at least four hours away, with a clear dip on the way.
+    far = np.abs(np.arange(SLOTS) - top) >= 8
+    second = int(np.where(far, shape, 0.0).argmax())
+    dip = float(shape[min(top, second) : max(top, second) + 1].min())
+    if shape[second] > 0.5 * shape[top] and dip < 0.6 * shape[second]:
+        return f"{when}_and_{next(name for until, name in _PARTS_OF_DAY if second < until)}"
+    return f"{when}_{'sharp' if height > 3.5 else 'broad'}"
 
 
 def behaviour(customers: pd.DataFrame) -> npt.NDArray[np.object_]:

@@ -47,11 +47,11 @@ def test_a_split_by_row_would_have_leaked_and_this_one_does_not() -> None:
     rng = np.random.default_rng(3)
     customers, months = 150, 20
     prone = rng.random(customers) < 0.4
-    mark = rng.normal(size=(customers, 40))
+    mark = rng.normal(size=(customers, 120))
     group = np.repeat(np.arange(customers), months)
     when = np.tile(np.arange(months, dtype=float), customers)
     x, y = mark[group], prone[group].astype(float)
-    names = tuple(map(str, range(40)))
+    names = tuple(map(str, range(120)))
     shuffled = rng.random(len(y)) < 0.7
     by_row = Logit.fit(x[shuffled], y[shuffled], names).predict(x[~shuffled])
     assert auc(y[~shuffled], by_row) > 0.8

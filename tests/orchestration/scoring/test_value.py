@@ -189,3 +189,13 @@ def test_writeoff_rate_counts_only_old_enough_bills() -> None:
     bills.loc[:19, "paid_date"] = pd.Timestamp("2026-03-01")
     as_of = float((pd.Timestamp("2026-11-15") - pd.Timestamp("1970-01-01")).days)
     assert non_payment.writeoff_rate(bills, as_of) == pytest.approx((20 + 3) / (40 + 20))
+
+
+def test_a_contract_that_renews_is_not_far_from_its_end_for_ever() -> None:
+    """The billing system keeps the current term only: last year's end must be seen in last year's months."""
+    none = np.zeros((3, 2))
+    zero = np.zeros(3)
+    x = hazard.matrix(np.full(3, 30.0), np.array([13.0, 18.0, np.nan]), none, zero, zero)
+    ending, without = hazard.FEATURES.index("contract_ending"), hazard.FEATURES.index("no_contract")
+    assert x[:, ending].tolist() == [1.0, 0.0, 0.0]
+    assert x[:, without].tolist() == [0.0, 0.0, 1.0]
