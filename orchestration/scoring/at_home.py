@@ -45,6 +45,8 @@ DAY_TYPES = ("weekday", "weekend")
 _NIGHT = slice(4, 9)  # 02:00–04:30: nobody does anything
 #: kWh in a half-hour: above it, a steady draw is a car or a heater (3 kW), not people.
 _PLATEAU_KWH = 1.5
+#: Homes that log appliances, below which presence cannot be tested.
+_MIN_HOMES = 8
 _WAKING = slice(13, 45)  # 06:30–22:30
 _SLEEP = np.concatenate([np.arange(0, 13), np.arange(45, 48)])
 
@@ -169,6 +171,8 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     data = _cube(need(frames, "fct_usage_slot"), agreed, ctx)
     starts = _starts(frames, data.points, ctx)
     evidence = estimate(data, starts)
+    found = _against_starts(starts, estimate(data, np.zeros_like(starts)).p, data.points, ctx)
+    proven = found is not None and found.gain_lo > 0
 
     premise_of = pd.Series(texts(points, "premise_id"), index=texts(points, "service_point_id"))
     version_of = pd.Series(owner_version, index=texts(points, "service_point_id"))
@@ -179,13 +183,16 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     others = others[~contains(texts(others, "premise_id"), premise)]
     denied = ~contains(texts(others, "service_point_id"), agreed)
     why = np.concatenate(
-        [np.full(cells, ""), np.where(denied, "no_consent_profiling_interval", "no_interval_reads")]
+        [
+            np.full(cells, "" if proven else "unproven"),
+            np.where(denied, "no_consent_profiling_interval", "no_interval_reads"),
+        ]
     ).astype(object)
     blank = np.full(len(others), np.nan)
     n_days = data.n_days.ravel()
     confidence = n_days / (n_days + np.tile(np.repeat([10.0, 4.0], SLOTS), n))
     spread = 0.5 * (1 - 0.7 * confidence)
-    p = evidence.p.ravel()
+    p = evidence.p.ravel() if proven else np.full(cells, np.nan)
     centre = logit(p)
 
     def column(values: Floats) -> Floats:
@@ -222,12 +229,12 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
             "confidence": column(confidence),
         },
     )
-    return _judged(table, data, evidence, starts, ctx)
+    return _judged(table, data, evidence, found, ctx)
 
 
 def _against_starts(
     starts: Floats, p: Floats, points: npt.NDArray[np.object_], ctx: ScoreContext
-) -> Comparison:
+) -> Comparison | None:
     """Whether presence by use tells when an appliance was started by hand, beyond the hour of the other
     homes.
 
@@ -235,6 +242,10 @@ def _against_starts(
     models, hour alone and hour with presence, are fitted on three quarters of the homes and judged on the
     rest.
     """
+    measured = np.flatnonzero(starts.sum(axis=(1, 2)) >= 5)
+    if len(measured) < _MIN_HOMES:
+        return None
+    starts, p, points = starts[measured], p[measured], points[measured]
     y = (starts[:, :, _WAKING] > 0).astype(np.float64)
     n = len(y)
     hour = logit(np.clip((y.sum(axis=0, keepdims=True) - y) / max(n - 1, 1), 0.01, 0.99)).ravel()
@@ -255,23 +266,19 @@ def _against_starts(
 
 
 def _judged(
-    table: pd.DataFrame, data: Rhythms, evidence: Evidence, starts: Floats, ctx: ScoreContext
+    table: pd.DataFrame, data: Rhythms, evidence: Evidence, found: Comparison | None, ctx: ScoreContext
 ) -> ScoreResult:
     evaluation = Evaluation(SCORE, ctx)
-    usage_only = estimate(data, np.zeros_like(starts)).p
-    measured = np.flatnonzero(starts.sum(axis=(1, 2)) >= 5)
-    passed, message = False, "no home with appliance events to test against: occupancy is unproven"
-    if len(measured) >= 8:
-        found = _against_starts(starts[measured], usage_only[measured], data.points[measured], ctx)
+    message = f"fewer than {_MIN_HOMES} homes log appliances: occupancy is unproven and withheld"
+    if found is not None:
         evaluation.compared(found, "manual starts, use only")
-        passed = found.gain_lo > 0
-        verdict = "beats" if passed else "does not beat"
+        beats = found.gain_lo > 0
         message = (
             f"use alone, added to the hour, tells half-hours with a manual start at a log loss of "
             f"{found.value:.4f} and "
-            f"{verdict} the hour ({found.baseline:.4f}) in {len(measured)} homes, each judged by a fit on "
-            f"the others; "
-            f"lower bound of the gain {found.gain_lo:+.4f}"
+            f"{'beats' if beats else 'does not beat'} the hour ({found.baseline:.4f}), each home judged by "
+            f"a fit on the "
+            f"others; lower bound of the gain {found.gain_lo:+.4f}{'' if beats else ': withheld as unproven'}"
         )
     mean = evidence.p.mean(axis=0) if len(evidence.p) else rhythm()
     evaluation.add(
@@ -292,7 +299,7 @@ def _judged(
                 clock=True,
             )
         },
-        passed,
+        True,
         message,
     )
 
@@ -303,9 +310,10 @@ SCORE = Score(
     depends_on_scores=(),
     run=run,
     description=__doc__ or "",
-    gate="added to the hour of day, use alone tells half-hours with a manual appliance start better than "
-    "the hour does, in "
-    "homes not fitted on (lower 95 % bound of the gain in log loss)",
+    gate="rows are given only where, added to the hour of day, use alone tells half-hours with a manual "
+    "appliance start "
+    "better than the hour does, in homes not fitted on (lower 95 % bound of the gain in log loss); else "
+    "withheld as unproven",
     own_columns=(
         ("day_type", pa.string()),
         ("slot", pa.int32()),

@@ -22,12 +22,19 @@ import pyarrow as pa
 from orchestration.scoring import pictures
 from orchestration.scoring.at_home import DAY_TYPES, SLOTS, rhythm
 from orchestration.scoring.contract import Evaluation, Reasons, Score, ScoreContext, ScoreResult, finish
-from orchestration.scoring.evaluation import auc, brier, calibration, compare, forward_folds, log_loss
+from orchestration.scoring.evaluation import (
+    Comparison,
+    auc,
+    brier,
+    calibration,
+    compare,
+    forward_folds,
+    log_loss,
+)
 from orchestration.scoring.frames import (
     Bools,
     Floats,
     Ints,
-    ScoringError,
     day_numbers,
     days,
     flags,
@@ -41,7 +48,7 @@ from orchestration.scoring.linear import Logit, logit
 FEATURES = ("slot_rate", "own_history", "own_slot_history", "last_call", "attempts", "p_home")
 #: Calls that the prior of a customer's own rate weighs, overall and in one part of the day.
 _OWN_PRIOR, _PART_PRIOR = 4.0, 6.0
-_MIN_CALLS = 200
+_MIN_TESTED = 100
 #: Strong: a utility logs few calls per customer, and most of what six features could fit is noise.
 _RIDGE = 20.0
 
@@ -177,6 +184,9 @@ class Tested:
 
 def cross_test(calls: Calls, p_home: Floats) -> Tested:
     """Predicts later calls of each fold by a model of the other customers' earlier calls."""
+    if not len(calls.day):
+        nothing = np.zeros(0)
+        return Tested(nothing, nothing, nothing, np.zeros(0, dtype=object))
     cutoff = float(np.quantile(calls.day, 0.6))
     p, hour = np.full(len(calls.right), np.nan), np.full(len(calls.right), np.nan)
     for train, test in forward_folds(calls.ids[calls.who], calls.day, calls.day, cutoff):
@@ -193,22 +203,24 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
     """One row for each customer, weekday type and permitted half-hour."""
     customers = need(frames, "customer_360")
     calls = read_calls(need(frames, "fct_call"), ctx)
-    if len(calls.right) < _MIN_CALLS or not 0 < calls.right.sum() < len(calls.right):
-        raise ScoringError(
-            f"contact: {len(calls.right)} calls are logged up to {ctx.as_of_date}, at least {_MIN_CALLS} "
-            f"with both "
-            "outcomes are needed; load the dialer's outcomes first"
-        )
     home = home_cube(frames, calls.ids)
     tested = cross_test(calls, home)
+    likelihood = _likelihood(tested, ctx)
+    beats = likelihood is not None and likelihood.gain_lo > 0
     rates = slot_rates(calls, np.ones(len(calls.right), dtype=bool))
-    model = Logit.fit(log_features(calls, rates, home), calls.right, FEATURES, ridge=_RIDGE)
-
     ids = texts(customers, "customer_id")
     slots = np.arange(ctx.capacity.first_slot, ctx.capacity.end_slot)
     n, s = len(ids), len(slots)
     x = _present(calls, rates, ids, home_cube(frames, ids), slots)
-    p, (lo, hi) = model.predict(x), model.interval(x)
+    if beats:
+        model = Logit.fit(log_features(calls, rates, home), calls.right, FEATURES, ridge=_RIDGE)
+        p, (lo, hi), contributions = model.predict(x), model.interval(x), model.contributions(x)
+    else:
+        # What is not proven is not used: everybody gets the rate of the hour, which is the baseline itself.
+        p = np.tile(rates[:, slots].ravel(), n)
+        lo, hi = np.full(len(p), np.nan), np.full(len(p), np.nan)
+        contributions = np.zeros(x.shape)
+        contributions[:, 0] = logit(p) - float(logit(rates[:, slots].mean()))
     why = np.full(n, "", dtype=object)
     why[texts(customers, "primary_phone_e164") == ""] = "no_phone"
     why[flags(customers, "is_do_not_contact")] = "do_not_contact"
@@ -224,14 +236,14 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
         ineligible_reason=why,
         lawful_basis="legitimate_interest",
         consent_version=np.repeat(texts(customers, "consent_version"), 2 * s),
-        reasons=Reasons(FEATURES, model.contributions(x)),
+        reasons=Reasons(FEATURES, contributions),
         own={
             "day_type": np.tile(np.repeat(np.array(DAY_TYPES, dtype=object), s), n),
             "slot": np.tile(slots, 2 * n),
             "p_contact": np.where(why == "", p, np.nan),
         },
     )
-    return _judged(table, tested, calls, rates, slots, ctx)
+    return _judged(table, tested, likelihood, calls, rates, slots, ctx)
 
 
 def _present(calls: Calls, rates: Floats, ids: npt.NDArray[np.object_], home: Floats, slots: Ints) -> Floats:
@@ -265,13 +277,41 @@ def _top_third_rate(y: Floats, p: Floats) -> float:
     return float(y[np.argsort(-p, kind="stable")[: max(1, len(p) // 3)]].mean())
 
 
+def _likelihood(tested: Tested, ctx: ScoreContext) -> Comparison | None:
+    """Log loss against the hour alone, or None where there are too few later calls to tell."""
+    if len(tested.y) < _MIN_TESTED or not 0 < tested.y.sum() < len(tested.y):
+        return None
+    rows = (tested.y, tested.p, tested.hour, tested.group)
+    return compare("log_loss", log_loss, *rows, ctx.rng("contact.ll"), higher_is_better=False)
+
+
 def _judged(
-    table: pd.DataFrame, tested: Tested, calls: Calls, rates: Floats, slots: Ints, ctx: ScoreContext
+    table: pd.DataFrame,
+    tested: Tested,
+    likelihood: Comparison | None,
+    calls: Calls,
+    rates: Floats,
+    slots: Ints,
+    ctx: ScoreContext,
 ) -> ScoreResult:
     evaluation = Evaluation(SCORE, ctx)
+    answer_rate = pictures.lines(
+        "When the right person answers",
+        f"{len(calls.right):,} logged calls · as of {ctx.as_of_date}",
+        slots.astype(np.float64),
+        {DAY_TYPES[d]: rates[d, slots] for d in (0, 1)},
+        "local time of day",
+        "share of calls",
+        clock=True,
+    )
+    beats = likelihood is not None and likelihood.gain_lo > 0
+    evaluation.add("uses_model", float(beats), baseline=0.0, slice_="all", n=len(calls.right))
+    if likelihood is None:
+        enough = len(calls.right) > 0
+        message = f"{len(tested.y)} later calls are too few to test on: everybody gets the rate of the hour"
+        return ScoreResult(table, evaluation.frame(), {"answer_rate": answer_rate}, enough, message)
     rows = (tested.y, tested.p, tested.hour, tested.group)
     evaluation.compared(compare("auc", auc, *rows, ctx.rng("contact.auc")))
-    likelihood = compare("log_loss", log_loss, *rows, ctx.rng("contact.ll"), higher_is_better=False)
     evaluation.compared(likelihood)
     evaluation.compared(
         compare("brier", brier, *rows, ctx.rng("contact.brier"), higher_is_better=False, n_boot=100)
@@ -280,8 +320,6 @@ def _judged(
     evaluation.compared(best)
     curve = calibration(tested.y, tested.p)
     evaluation.add("calibration_error", curve.error, baseline=0.0, n=len(tested.y))
-    passed = likelihood.gain_lo > 0
-    verdict = "beats" if passed else "does not beat"
     more = best.value / max(best.baseline, 1e-9) - 1
     subtitle = f"{len(tested.y):,} later calls of customers not trained on · as of {ctx.as_of_date}"
     return ScoreResult(
@@ -289,22 +327,18 @@ def _judged(
         evaluation.frame(),
         {
             "calibration": pictures.calibration_curve(curve, "right person answers", subtitle),
-            "answer_rate": pictures.lines(
-                "When the right person answers",
-                f"{len(calls.right):,} logged calls · as of {ctx.as_of_date}",
-                slots.astype(np.float64),
-                {DAY_TYPES[d]: rates[d, slots] for d in (0, 1)},
-                "local time of day",
-                "share of calls",
-                clock=True,
-            ),
+            "answer_rate": answer_rate,
         },
-        passed,
-        f"log loss {likelihood.value:.4f} {verdict} the hour alone ({likelihood.baseline:.4f}) on "
-        f"{likelihood.n:,} later "
-        f"calls of held-out customers; lower bound of the gain {likelihood.gain_lo:+.4f}; {more:+.0%} "
-        f"contacts in the "
-        "third called first",
+        True,
+        f"log loss {likelihood.value:.4f} {'beats' if beats else 'does not beat'} the hour alone "
+        f"({likelihood.baseline:.4f}) on {likelihood.n:,} later calls of held-out customers, lower bound "
+        f"of the gain "
+        f"{likelihood.gain_lo:+.4f}; "
+        + (
+            f"{more:+.0%} contacts in the third called first"
+            if beats
+            else "everybody gets the rate of the hour"
+        ),
     )
 
 
@@ -314,7 +348,8 @@ SCORE = Score(
     depends_on_scores=("at_home",),
     run=run,
     description=__doc__ or "",
-    gate="log loss below that of the hour alone, on later calls of customers not trained on (lower 95 % "
-    "bound of the gain)",
+    gate="the model is used only where its log loss is below that of the hour alone on later calls of "
+    "customers not "
+    "trained on (lower 95 % bound of the gain); else the hour's own rate goes out",
     own_columns=(("day_type", pa.string()), ("slot", pa.int32()), ("p_contact", pa.float64())),
 )

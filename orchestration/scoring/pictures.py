@@ -52,7 +52,7 @@ def _png(figure: Figure) -> bytes:
 
 def _clock(axes: Axes, step: int = 6) -> None:
     """Half-hour slots on x as local clock times."""
-    ticks = np.arange(0, 49, step)
+    ticks = np.arange(0, 48, step)
     axes.set_xticks(ticks, [f"{t // 2:02d}:{30 * (t % 2):02d}" for t in ticks])
 
 
@@ -61,7 +61,7 @@ def load_shapes(centroids: Floats, names: Sequence[str], shares: Floats, subtitl
     half-hour."""
     columns = 3 if len(names) > 4 else 2
     rows = -(-len(names) // columns)
-    figure = Figure(figsize=(8.4, 1.0 + 1.75 * rows), dpi=110, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(8.4, 1.0 + 2.0 * rows), dpi=110, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(
         "Load shapes: when the day's energy is used",
@@ -80,7 +80,9 @@ def load_shapes(centroids: Floats, names: Sequence[str], shares: Floats, subtitl
         colour = PALETTE[i % len(PALETTE)]
         axes.fill_between(np.arange(48) + 0.5, 100 * centroids[i], color=colour, alpha=0.22)
         axes.plot(np.arange(48) + 0.5, 100 * centroids[i], color=colour, linewidth=2)
-        axes.set_title(f"{names[i]} · {shares[i]:.0%} of customers", fontsize=10, color=INK, loc="left")
+        axes.set_title(
+            f"{names[i].replace('_', ' ')}\n{shares[i]:.0%} of customers", fontsize=10, color=INK, loc="left"
+        )
         axes.set_xlim(0, 48)
         axes.set_ylim(0, 108 * float(centroids.max()))
         _clock(axes, 12)
