@@ -109,7 +109,11 @@ def _output_to(log: Path) -> Iterator[None]:
 
 def terminal() -> Console:
     """A console that stays on the terminal while a run's output goes to its log."""
-    return Console(file=os.fdopen(os.dup(1), "w", buffering=1), highlight=False)
+    console = Console(file=os.fdopen(os.dup(1), "w", buffering=1), highlight=False)
+    if not console.is_terminal:
+        # A log has no width of its own; 80 columns would break every other line of the summary.
+        console.width = 120
+    return console
 
 
 def _watch(

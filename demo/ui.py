@@ -95,7 +95,8 @@ def _docs(folder: Path, port: int) -> Iterator[str]:
 def _dagster(paths: Paths, port: int) -> Iterator[str]:
     log = paths.dagster / "ui.log"
     command = [str(Path(sys.executable).with_name("dagster")), "dev"]
-    command += ["-w", str(REPOSITORY / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
+    command += ["-w", str(REPOSITORY / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)]
+    command += ["--log-level", "warning"]
     address = f"http://127.0.0.1:{port}"
     with open(log, "w") as out:
         # A session of its own, so that the whole group (webserver, daemon, code servers) ends together.

@@ -38,8 +38,10 @@ def publish(paths: Paths, models: Iterable[tuple[str, str]]) -> dict[str, int]:
             target = paths.published / schema / f"{model}.parquet"
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.with_suffix(f".{os.getpid()}.tmp")
-            relation = f'"{schema}"."{model}"'
-            connection.execute(f"copy {relation} to '{temporary}' (format parquet, compression zstd)")
+            # In one order, whatever threads wrote the table: sums of floats depend on it, and a score that
+            # moves by a cent from run to run would be sent again.
+            rows = f'select * from "{schema}"."{model}" order by all'
+            connection.execute(f"copy ({rows}) to '{temporary}' (format parquet, compression zstd)")
             row = connection.execute(f"select count(*) from read_parquet('{temporary}')").fetchone()
             os.replace(temporary, target)
             counts[f"{schema}.{model}"] = row[0] if row else 0

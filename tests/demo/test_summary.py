@@ -70,7 +70,7 @@ def books(paths: Paths) -> Paths:
         LEDGER_SCHEMA,
     )
     write(
-        paths.raw / "gridcrm/customer_xref/load_date=1970-01-01/xref.parquet",
+        paths.raw / "gridcrm/customer_xref/load_date=1970-01-01/all.parquet",
         [
             {"customer_id": f"C{n // 2}", "record_id": f"{'crm' if n % 3 else 'cis'}:{n}", "source": source}
             for n in range(12)

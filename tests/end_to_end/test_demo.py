@@ -73,7 +73,7 @@ def test_energy_is_conserved_from_raw_to_daily(demo: Demo) -> None:
             where direction = 'import' group by all
         )
         select (select sum(kwh) from latest), (select sum(import_kwh)
-            from {published(demo.paths, 'unified/fct_usage_daily')})
+            from {published(demo.paths, "unified/fct_usage_daily")})
         """
     )
     assert float(mart) == pytest.approx(float(raw), rel=0.05)
@@ -88,8 +88,8 @@ def test_no_push_holds_occupancy(demo: Demo) -> None:
 def test_protected_customers_get_no_dunning_letter(demo: Demo) -> None:
     (wrong,) = one(
         f"""
-        select count(*) from {published(demo.paths, 'push/push_letters')} as letter
-        join {published(demo.paths, 'unified/customer_360')} as customer using (customer_id)
+        select count(*) from {published(demo.paths, "push/push_letters")} as letter
+        join {published(demo.paths, "unified/customer_360")} as customer using (customer_id)
         where letter.withheld_reason is null
             and (customer.is_medical or customer.is_vulnerable or customer.has_open_dispute)
         """
@@ -99,7 +99,8 @@ def test_protected_customers_get_no_dunning_letter(demo: Demo) -> None:
 
 def test_outcomes_came_back_for_what_was_sent(demo: Demo) -> None:
     (calls,) = one(
-        f"select count(*) from read_parquet('{demo.paths.raw}/dialer/call/**/*.parquet') where call_key is not null"
+        f"select count(*) from read_parquet('{demo.paths.raw}/dialer/call/**/*.parquet') "
+        "where call_key is not null"
     )
     assert calls > 0
 
@@ -126,7 +127,9 @@ def test_two_runs_at_once_meet_no_lock(demo: Demo) -> None:
     command += ["-m", "orchestration.definitions", "-a", "defs", "-j", "warehouse"]
     command += ["--tags", json.dumps({"dagster/partition": "2026-11-15"})]
     runs = [
-        subprocess.Popen(command, cwd=REPOSITORY, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        subprocess.Popen(
+            command, cwd=REPOSITORY, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         for _ in range(2)
     ]
     said = [run.communicate(timeout=240)[0] for run in runs]

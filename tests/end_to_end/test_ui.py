@@ -1,4 +1,4 @@
-"""What people look at, in a real browser: the asset graph, a picture in metadata, a model's page with lineage."""
+"""What people look at, in a real browser: the asset graph, a picture in metadata, a model with lineage."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_the_flow_never_runs_backwards(defs: dg.Definitions) -> None:
 
 
 def test_partitioned_lineage_is_contiguous(defs: dg.Definitions) -> None:
-    """A partitioned asset behind an unpartitioned one would be skipped by a backfill that says it succeeded."""
+    """A backfill skips a partitioned asset behind an unpartitioned one, and says that it succeeded."""
     nodes = graph(defs)
     partitioned = {k for k in nodes.materializable_asset_keys if nodes.get(k).is_partitioned}
     gaps = [

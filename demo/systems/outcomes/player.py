@@ -25,7 +25,7 @@ from demo.systems.outcomes import campaigns, dialer, letters
 from demo.systems.outcomes.draws import Draws
 from demo.systems.outcomes.received import call_list, read_drops
 
-XREF = "gridcrm/customer_xref/load_date=1970-01-01/xref.parquet"
+XREF = "gridcrm/customer_xref/load_date=1970-01-01/all.parquet"
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def read_inputs(score: Score, paths: Paths, as_of: date) -> dict[str, pd.DataFra
 
 
 def ensure_tables(paths: Paths) -> None:
-    """A file without rows for every score, so that a model over a score that was never computed finds none."""
+    """A file without rows for every score: a model over a score never computed finds no row, not no file."""
     for score in SCORES.values():
         target = paths.scores / score.name / "as_of_date=1970-01-01" / "_empty.parquet"
         if not target.is_file():

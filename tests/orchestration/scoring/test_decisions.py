@@ -272,3 +272,15 @@ def test_card_states_the_facts_and_nothing_inferred(scored: Scored) -> None:
         assert "p_home" not in card
         if row.has_open_dispute or row.is_bankrupt:
             assert not {a["action_id"] for a in read["actions"]} & {"offer_payment_plan", "mention_open_bill"}
+
+
+def test_contact_falls_back_to_the_hour_where_it_knows_no_better() -> None:
+    world = make(300, seed=34)
+    calls = world.frames["fct_call"]
+    rng = np.random.default_rng(3)
+    world.frames["fct_call"] = calls.assign(is_right_party=rng.random(len(calls)) < 0.25)
+    frames = {**world.frames, "scores.at_home": SCORES["at_home"].run(world.frames, world.ctx).table}
+    result = SCORES["contact"].run(frames, world.ctx)
+    spread = result.table.groupby(["day_type", "slot"])["p_contact"].nunique()
+    assert spread.max() == 1, "everybody gets the rate of the hour"
+    assert "does not beat" in result.gate_message

@@ -186,7 +186,40 @@ def test_presence_is_not_computed_without_consent(scored: Scored) -> None:
     assert table.loc[table["eligible"], "n_days"].max() <= 8 * 5
 
 
-def test_too_little_is_told_in_one_line() -> None:
-    world = make(60, days=28, seed=23)
-    with pytest.raises(ValueError, match="4 whole weeks of daily use are known, 8 are needed"):
-        SCORES["decline"].run(world.frames, world.ctx)
+def test_with_few_weeks_only_direct_evidence_is_used() -> None:
+    world = make(150, days=28, seed=23)
+    result = SCORES["decline"].run(world.frames, world.ctx)
+    assert "not used" in result.gate_message
+    assert not result.table["cause_code"].eq("efficiency").any()
+    assert result.table["cause_code"].eq("solar").any()
+
+
+def test_unstable_shapes_are_not_given() -> None:
+    """Weeks of noise have no shapes: whatever k-means draws, the next sample draws otherwise."""
+    world = make(200, seed=24)
+    slots = world.frames["fct_usage_slot"]
+    rng = np.random.default_rng(0)
+    world.frames["fct_usage_slot"] = slots.assign(sum_kwh=rng.gamma(8.0, 0.1, len(slots)))
+    frames = dict(world.frames)
+    for name in ("non_payment", "customer_value"):
+        frames[f"scores.{name}"] = SCORES[name].run(frames, world.ctx).table
+    result = SCORES["segments"].run(frames, world.ctx)
+    assert result.table["load_shape_segment"].isna().all()
+    assert result.table["value_segment"].notna().all()
+    assert "no load shapes given" in result.gate_message
+
+
+def test_presence_that_use_does_not_tell_is_withheld() -> None:
+    """Manual starts drawn without regard to use: the hour knows as much, and no row may be used."""
+    world = make(300, seed=25)
+    events = world.frames["fct_appliance_event"]
+    rng = np.random.default_rng(1)
+    world.frames["fct_appliance_event"] = events.assign(
+        service_point_id=rng.permutation(events["service_point_id"].to_numpy()),
+        day_type=rng.permutation(events["day_type"].to_numpy()),
+        local_slot=rng.permutation(events["local_slot"].to_numpy()),
+    )
+    table = SCORES["at_home"].run(world.frames, world.ctx).table
+    assert not table["eligible"].any()
+    assert table["p_home"].isna().all()
+    assert "unproven" in set(table["ineligible_reason"])
