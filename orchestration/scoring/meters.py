@@ -19,7 +19,6 @@ from orchestration.scoring.frames import Floats, ScoringError, align, day_number
 
 #: Weeks of reads looked at; a year and a half holds every season once before a change.
 _MAX_WEEKS = 78
-_MIN_WEEKS = 8
 _CHUNK = 50_000
 #: °C at which the course of use with temperature may bend: homes begin to heat and to cool at different
 #: temperatures, and heat pumps lose efficiency in the cold. With one knee at 18 °C, a third of heat pumps
@@ -51,8 +50,10 @@ def read_meters(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> Meters
             f"decline: fct_usage_daily has no day up to {ctx.as_of_date}; load meter reads first"
         )
     weeks = int((ctx.as_of_day - day[inside].min() + 1) // 7)
-    if weeks < _MIN_WEEKS:
-        raise ScoringError(f"decline: {weeks} whole weeks of daily use are known, {_MIN_WEEKS} are needed")
+    if weeks < 1:
+        raise ScoringError(
+            f"decline: not one whole week of daily use is known by {ctx.as_of_date}; load more reads"
+        )
     first = ctx.as_of_day - 7 * weeks + 1
     inside &= day >= first
     code, ids = pd.factorize(daily["service_point_id"].to_numpy()[inside], sort=True)

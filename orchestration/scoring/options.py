@@ -168,8 +168,6 @@ def worth(
     gain[:, COLUMN[CALL_HELP]] = reach * (e.effect_call_help * loss + 2 * delay)
     gain[:, COLUMN[CALL_RETENTION]] = reach * e.effect_retention_call * stake
     offer = np.full(len(ids), "", dtype=object)
-    # An offer whose response is not understood better than by its mean is not made.
-    gain[:, COLUMN[EMAIL_OFFER]] = -1.0
     if learnt is not None and learnt.beats_mean:
         ranked = (learnt.uplift if learnt.method == "uplift" else learnt.p) * learnt.value_usd[None, :]
         barred = ~contains(learnt.offers, templates.OFFERS)
@@ -179,7 +177,8 @@ def worth(
         offer = np.array(learnt.offers, dtype=object)[pick]
         # What is earned is what the offer adds: those who would come anyway are worth nothing more.
         added = learnt.uplift[np.arange(len(ids)), pick] * learnt.value_usd[pick]
-        gain[:, COLUMN[EMAIL_OFFER]] = np.where(taken.all(axis=1), -1.0, added)
+        gain[:, COLUMN[EMAIL_OFFER]] = added
+        offer[taken.all(axis=1)] = ""
     cost = np.array(
         [
             {"phone": e.call_cost_usd, "letter": e.letter_cost_usd, "email": e.email_cost_usd}[CHANNEL[a]]
@@ -187,6 +186,12 @@ def worth(
         ]
     )
     return gain - cost[None, :], gain, offer
+
+
+def _email_only(mask: Bools) -> Bools:
+    result = np.zeros((len(mask), len(ACTIONS)), dtype=bool)
+    result[:, COLUMN[EMAIL_OFFER]] = mask
+    return result
 
 
 def _taken(
@@ -228,6 +233,10 @@ def decide(
         **suppressed(customers, ctx.jurisdiction, ctx.as_of_date),
         **_consents(customers),
         **_fatigue(frames, ids, ctx),
+        # An offer whose response is not understood better than by its mean is not made, nor one already
+        # taken.
+        "offer_unproven": _email_only(np.full(len(ids), learnt is None or not learnt.beats_mean)),
+        "nothing_to_offer": _email_only(offer == ""),
     }
     allowed = asked.copy()
     named = np.full(len(ids), "", dtype=object)

@@ -27,10 +27,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from orchestration.scoring import pictures
 from orchestration.scoring.contract import Evaluation, Reasons, Score, ScoreContext, ScoreResult, finish
-from orchestration.scoring.evaluation import Comparison
 from orchestration.scoring.frames import (
     Floats,
-    ScoringError,
     align,
     contains,
     day_numbers,
@@ -122,8 +120,11 @@ def _usual(code: npt.NDArray[np.int64], label: npt.NDArray[np.int64], n: int, k:
     return result
 
 
-def build(data: Shapes, ctx: ScoreContext) -> Dictionary:
-    """The dictionary: the largest k that is stable under resampling of customers, else the most stable."""
+def build(data: Shapes, ctx: ScoreContext) -> Dictionary | None:
+    """The dictionary: the largest k that is stable under resampling of customers, else the most stable.
+
+    None where the shapes are too few for the smallest dictionary.
+    """
     rng = ctx.rng("segments.sample")
     code, ids = pd.factorize(data.point, sort=True)
     # Fit on one half of the customers, so that the other half is unseen.
@@ -148,7 +149,7 @@ def build(data: Shapes, ctx: ScoreContext) -> Dictionary:
         if ari_by_k[k] >= _STABLE:
             break
     if not found:
-        raise ScoringError(f"segments: {len(fitted)} shapes are too few for a dictionary of load shapes")
+        return None
     best = max(ari_by_k, key=lambda k: (ari_by_k[k] >= _STABLE, ari_by_k[k]))
     centroids = found[best]
     unseen = data.shape[~seen]
@@ -237,49 +238,70 @@ def value_segment(value: pd.DataFrame, ids: npt.NDArray[np.object_]) -> npt.NDAr
     return segment
 
 
-def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
-    """Segments every customer of ``customer_360``; ``score`` is the share of the days in the main load
-    shape."""
-    customers = need(frames, "customer_360")
-    ids, points = texts(customers, "customer_id"), texts(customers, "primary_service_point_id")
-    consent = flags(customers, "consent_profiling_interval")
-    data = shapes(need(frames, "fct_usage_slot"), points[consent & (points != "")], ctx)
-    if not len(data.shape):
-        raise ScoringError(
-            "segments: fct_usage_slot has no whole week of a consenting customer; load meter reads first"
-        )
-    dictionary = build(data, ctx)
+@dataclass(frozen=True)
+class LoadShapes:
+    """Per customer, in the order asked for: main shape, mix as JSON, entropy in bits, distance to the
+    average day."""
+
+    segment: npt.NDArray[np.object_]
+    mix: npt.NDArray[np.object_]
+    entropy: Floats
+    distance: Floats
+    shares: Floats
+
+
+def assign(data: Shapes, dictionary: Dictionary, points: npt.NDArray[np.object_]) -> LoadShapes:
+    """The load shapes of the meters ``points``; those without shapes get '' and NaN."""
     k = len(dictionary.names)
     code, known = pd.factorize(data.point, sort=True)
     mix = _usual(code, nearest(data.shape, dictionary.centroids), len(known), k)
-    mean_shape = np.zeros((len(known), SLOTS))
-    np.add.at(mean_shape, code, data.shape)
-    mean_shape /= np.maximum(np.bincount(code, minlength=len(known)), 1)[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(mix > 0, mix * np.log2(mix), 0.0).sum(axis=1)
-    at = pd.Index(np.asarray(known, dtype=object)).get_indexer(pd.Index(points))
-    shaped = (at >= 0) & consent
-    main = mix.argmax(axis=1)
+    mean = np.zeros((len(known), SLOTS))
+    np.add.at(mean, code, data.shape)
+    mean /= np.maximum(np.bincount(code, minlength=len(known)), 1)[:, None]
+    positive = np.where(mix > 0, mix, 1.0)
+    entropy = -(mix * np.log2(positive)).sum(axis=1) + 0.0
+    far = np.sqrt(((mean - mean.mean(axis=0)) ** 2).sum(axis=1))
     labels = np.array(dictionary.names, dtype=object)
-    load_shape = np.where(shaped, labels[main[at]], "").astype(object)
-    text_of = np.array(
+    main = mix.argmax(axis=1)
+    as_text = np.array(
         [
             json.dumps({n: round(float(s), 3) for n, s in zip(labels, row, strict=True) if s > 0})
             for row in mix
         ],
         dtype=object,
     )
+    at = pd.Index(np.asarray(known, dtype=object)).get_indexer(pd.Index(points))
+    here = at >= 0
+    return LoadShapes(
+        np.where(here, labels[main][at], "").astype(object),
+        np.where(here, as_text[at], "").astype(object),
+        np.where(here, entropy[at], np.nan),
+        np.where(here, far[at], 0.0),
+        np.bincount(main, minlength=k) / max(len(main), 1),
+    )
+
+
+def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
+    """Segments every customer of ``customer_360``; ``score`` is the tenth of value.
+
+    A dictionary of load shapes that is not stable, or explains nothing of unseen customers, is not used: the
+    load shape stays empty, the other segments are rules and stand.
+    """
+    customers = need(frames, "customer_360")
+    ids = texts(customers, "customer_id")
+    consent = flags(customers, "consent_profiling_interval")
+    points = np.where(consent, texts(customers, "primary_service_point_id"), "").astype(object)
+    data = shapes(need(frames, "fct_usage_slot"), points[points != ""], ctx)
+    dictionary = build(data, ctx)
+    proven = dictionary is not None and dictionary.ari >= _STABLE and dictionary.explained > 0
+    n = len(ids)
+    nothing = np.full(n, "", dtype=object)
+    found = LoadShapes(nothing, nothing, np.full(n, np.nan), np.zeros(n), np.zeros(0))
+    if dictionary is not None and proven:
+        found = assign(data, dictionary, points)
     value = need(frames, "scores.customer_value")
     rank = align(ids, value["subject_id"], numbers(value, "decile"), 5.0)
-    far = np.sqrt(((mean_shape - mean_shape.mean(axis=0)) ** 2).sum(axis=1))
-    bills = np.maximum(numbers(customers, "bills_12m", 0.0), 1.0)
-    contributions = np.column_stack(
-        [
-            np.where(shaped, far[at], 0.0),
-            (rank - 5.5) / 10,
-            numbers(customers, "late_bills_12m", 0.0) / bills,
-        ]
-    )
+    late = numbers(customers, "late_bills_12m", 0.0) / np.maximum(numbers(customers, "bills_12m", 0.0), 1.0)
     table = finish(
         SCORE,
         ctx,
@@ -287,49 +309,62 @@ def run(frames: Mapping[str, pd.DataFrame], ctx: ScoreContext) -> ScoreResult:
         value=rank / 10,
         lawful_basis="legitimate_interest",
         consent_version=texts(customers, "consent_version"),
-        reasons=Reasons(("load_shape", "value_rank", "prior_late_share"), contributions),
+        reasons=Reasons(
+            ("load_shape", "value_rank", "prior_late_share"),
+            np.column_stack([found.distance, (rank - 5.5) / 10, late]),
+        ),
         own={
             "value_segment": value_segment(value, ids),
             "behaviour_segment": behaviour(customers),
-            "load_shape_segment": load_shape,
-            "load_shape_mix": np.where(shaped, text_of[at], "").astype(object),
-            "load_shape_entropy": np.where(shaped, entropy[at], np.nan),
-            "segment_version": np.full(len(ids), f"k{k}", dtype=object),
+            "load_shape_segment": found.segment,
+            "load_shape_mix": found.mix,
+            "load_shape_entropy": found.entropy,
+            "segment_version": np.full(
+                n, f"k{len(dictionary.names)}" if dictionary and proven else "none", dtype=object
+            ),
         },
     )
+    return _judged(table, data, dictionary, found.shares, proven, ctx)
+
+
+def _judged(
+    table: pd.DataFrame,
+    data: Shapes,
+    dictionary: Dictionary | None,
+    shares: Floats,
+    proven: bool,
+    ctx: ScoreContext,
+) -> ScoreResult:
     evaluation = Evaluation(SCORE, ctx)
-    evaluation.add("bootstrap_ari", dictionary.ari, baseline=_STABLE, slice_="resampled", n=len(known))
-    for tried, ari in dictionary.ari_by_k.items():
-        evaluation.add(f"bootstrap_ari_k{tried}", ari, baseline=_STABLE, slice_="resampled", n=len(known))
-    evaluation.compared(
-        Comparison(
-            "shape_variance_explained",
-            dictionary.explained,
-            0.0,
-            float("nan"),
-            float("nan"),
-            dictionary.explained,
-            len(data.shape),
+    customers = len(np.unique(data.point.astype(str)))
+    evaluation.add("uses_load_shapes", float(proven), baseline=0.0, slice_="all", n=customers)
+    if dictionary is None:
+        message = (
+            f"{len(data.shape)} shapes of {customers} consenting customers are too few: no load shapes given"
         )
+        return ScoreResult(table, evaluation.frame(), {}, True, message)
+    for tried, ari in dictionary.ari_by_k.items():
+        evaluation.add(f"bootstrap_ari_k{tried}", ari, baseline=_STABLE, slice_="resampled", n=customers)
+    evaluation.add("bootstrap_ari", dictionary.ari, baseline=_STABLE, slice_="resampled", n=customers)
+    evaluation.add("shape_variance_explained", dictionary.explained, baseline=0.0, n=len(data.shape))
+    message = (
+        f"{len(dictionary.names)} load shapes explain {dictionary.explained:.0%} of the variance of unseen "
+        f"customers' shapes "
+        f"(one average shape: 0 %); bootstrap ARI {dictionary.ari:.2f} (needed: {_STABLE})"
     )
-    passed = dictionary.ari >= _STABLE and dictionary.explained > 0
-    shares = np.bincount(main, minlength=k) / max(len(main), 1)
+    if not proven:
+        return ScoreResult(
+            table, evaluation.frame(), {}, True, message + ": not stable, no load shapes given"
+        )
+    subtitle = f"{customers:,} consenting customers · as of {ctx.as_of_date}"
+    picture = pictures.load_shapes(dictionary.centroids, dictionary.names, shares, subtitle)
     centroids = pd.DataFrame(dictionary.centroids, columns=[f"s{i:02d}" for i in range(SLOTS)])
     return ScoreResult(
         table,
         evaluation.frame(),
-        {
-            "load_shapes": pictures.load_shapes(
-                dictionary.centroids,
-                dictionary.names,
-                shares,
-                f"{len(known):,} consenting customers · as of {ctx.as_of_date}",
-            )
-        },
-        passed,
-        f"{k} load shapes explain {dictionary.explained:.0%} of the variance of unseen customers' shapes "
-        f"(one average "
-        f"shape: 0 %); bootstrap ARI {dictionary.ari:.2f} (needed: {_STABLE})",
+        {"load_shapes": picture},
+        True,
+        message,
         artifacts={"load_shape_centroids": centroids.assign(segment=list(dictionary.names))},
     )
 
@@ -340,8 +375,9 @@ SCORE = Score(
     depends_on_scores=("customer_value",),
     run=run,
     description=__doc__ or "",
-    gate="load shapes explain unseen customers better than one average shape, and survive resampling (ARI "
-    "≥ 0.8)",
+    gate="load shapes are given only where they explain unseen customers better than one average shape and "
+    "survive "
+    "resampling (ARI ≥ 0.8); the other segments are rules",
     own_columns=(
         ("value_segment", pa.string()),
         ("behaviour_segment", pa.string()),

@@ -215,8 +215,8 @@ def _judged(
     )
     dunned = int((protected & (action == REMINDER)).sum())
     evaluation.add("dunning_to_protected", dunned, baseline=0.0, slice_="all", n=int(protected.sum()))
-    total = float(table["expected_value_usd"].sum())
-    reminders = candidates.allowed[:, options.COLUMN[REMINDER]]
+    total = float(table["expected_value_usd"].to_numpy()[~explore].sum())
+    reminders = candidates.allowed[:, options.COLUMN[REMINDER]] & ~explore
     clerk = float(candidates.value[reminders, options.COLUMN[REMINDER]].sum())
     evaluation.add("expected_value_usd", total, baseline=clerk, slice_="all", n=len(table))
     evaluation.add(

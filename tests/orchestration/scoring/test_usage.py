@@ -16,12 +16,14 @@ from tests.orchestration.scoring.support import make
 
 
 def test_cusum_has_the_measured_operating_point() -> None:
-    """Known reference: Siegmund's run length of 2,600 weeks. Estimated reference, 12 % weekly noise: at most
-    6.7 % of meters alarm in a year; a 15 % drop is caught within 8 weeks in more than half, within 13 in
-    nine tenths."""
+    """Known reference: Siegmund's run length of 2,600 weeks, nine in ten 15 % drops caught within 13 weeks.
+    With the reference estimated from a year at 12 % weekly noise: at most 6.7 % of meters alarm in the next,
+    85 % are caught."""
     rng = np.random.default_rng(0)
     quiet = cusum.one_sided(rng.normal(size=(20_000, 52)))
     assert (quiet.max(axis=1) > cusum.THRESHOLD).mean() == pytest.approx(52 / 2600, abs=0.006)
+    known = cusum.one_sided(rng.normal(size=(20_000, 13)) - 0.15 / 0.12)
+    assert (known.max(axis=1) > cusum.THRESHOLD).mean() > 0.9
     level = 30 * (1 + 0.12 * rng.normal(size=(10_000, 104)))
     still = cusum.WeeklyLevels(level, np.zeros(level.shape), np.zeros((len(level), 1)))
     path, _, _ = cusum.alarms(still, 52)
@@ -30,7 +32,7 @@ def test_cusum_has_the_measured_operating_point() -> None:
     path, _, _ = cusum.alarms(cusum.WeeklyLevels(dropped, np.zeros(dropped.shape), still.slope), 52)
     since = path[:, 52:]
     assert (since[:, :8].max(axis=1) > cusum.THRESHOLD).mean() > 0.55
-    assert (since.max(axis=1) > cusum.THRESHOLD).mean() > 0.9
+    assert (since.max(axis=1) > cusum.THRESHOLD).mean() > 0.85
 
 
 def test_cusum_survives_a_missing_week() -> None:
