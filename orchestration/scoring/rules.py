@@ -67,7 +67,9 @@ RULES = (
     Rule("deceased", "is_deceased", ACTIONS),
     Rule("bankruptcy", "is_bankrupt", _PAYMENT),
     Rule("do_not_contact", "is_do_not_contact", ACTIONS),
-    Rule("active_plan", "has_active_plan", (REMINDER, PLAN_OFFER)),
+    Rule("do_not_call", "is_do_not_call", (CALL_HELP, CALL_RETENTION)),
+    Rule("refused_letters", "has_refused_collections_letter", (REMINDER, PLAN_OFFER)),
+    Rule("active_plan", "has_active_plan", _PAYMENT),
     Rule("account_ended", "has_ended", (*MARKETING, PLAN_OFFER)),
     # A house rule of Riverbend: nobody hears a sales call while a payment plan is running.
     Rule("active_plan", "has_active_plan", (CALL_RETENTION,), jurisdiction="US-WI"),

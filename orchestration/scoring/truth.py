@@ -221,7 +221,8 @@ def _contact(table: pd.DataFrame, truth: _Truth) -> list[Measure]:
     p = _cube(table, texts(table, "subject_id"), "p_contact", ids)
     true = _cube(found, texts(found, "account_no"), "p_right_party", truth.account_of(ids))
     good = np.isfinite(p) & np.isfinite(true)
-    hour = np.nanmean(np.where(good, p, np.nan), axis=0, where=good)[None, :, :] * np.ones_like(p)
+    seen = np.maximum(good.sum(axis=0), 1)
+    hour = (np.where(good, p, 0.0).sum(axis=0) / seen)[None, :, :] * np.ones_like(p)
     a, b, h = p[good], true[good], hour[good]
     both = good.all(axis=(1, 2)) | good.any(axis=(1, 2))
     rows = [

@@ -52,6 +52,9 @@ def test_nobody_protected_is_dunned(scored: Scored) -> None:
     assert not (care & (action == rules.REMINDER)).any()
     for flag, barred in (
         ("has_open_dispute", {rules.REMINDER, rules.CALL_HELP, rules.PLAN_OFFER}),
+        ("has_active_plan", {rules.REMINDER, rules.CALL_HELP, rules.PLAN_OFFER, rules.CALL_RETENTION}),
+        ("is_do_not_call", {rules.CALL_HELP, rules.CALL_RETENTION}),
+        ("has_refused_collections_letter", {rules.REMINDER, rules.PLAN_OFFER}),
         ("is_bankrupt", {rules.REMINDER, rules.CALL_HELP, rules.PLAN_OFFER}),
         ("is_deceased", set(rules.ACTIONS)),
         ("is_do_not_contact", set(rules.ACTIONS)),
@@ -68,6 +71,8 @@ def test_no_dunning_whatever_it_would_be_worth() -> None:
         arrears_usd=5_000.0,
         days_past_due=90.0,
         consent_collections_phone=True,
+        has_active_plan=False,
+        is_do_not_call=False,
         is_deceased=False,
         is_do_not_contact=False,
         is_bankrupt=False,
