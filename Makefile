@@ -32,8 +32,9 @@ test: $(READY) ## Every test, with coverage.
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered -q
 
 lint: $(READY) ## ruff, mypy, sqlfluff.
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && \
-	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@mkdir -p .cache  # sqlfluff's dbt templater works in the dbt project only, and opens a warehouse of its own
+	@cd dbt_project && GRIDCRM_DATA=$(CURDIR)/.cache $(CURDIR)/$(BIN)/sqlfluff lint --disable-progress-bar models
 
 format: $(READY) ## Format Python.
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
@@ -47,7 +48,7 @@ lock: $(READY) ## Pin every dependency again, with hashes and without addresses.
 
 clean: ## Remove everything that was made: environment, data, caches.
 	@rm -rf $(VENV) $(DATA) $(DATA)-real dbt_project/target dbt_project/logs .pytest_cache .mypy_cache \
-	.ruff_cache .hypothesis .coverage .coverage.* htmlcov build *.egg-info
+	.ruff_cache .cache .hypothesis .coverage .coverage.* htmlcov build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml

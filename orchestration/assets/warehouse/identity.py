@@ -5,6 +5,7 @@ Does not belong here: matching (orchestration/identity).
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -37,7 +38,9 @@ TABLES = {
         for table, about in TABLES.items()
     ],
 )
-def resolve_identities(context: dg.AssetExecutionContext, gateway: Gateway):
+def resolve_identities(
+    context: dg.AssetExecutionContext, gateway: Gateway
+) -> Iterator[dg.MaterializeResult[None]]:
     """Match all silo records, keep every ``customer_id`` that was given before."""
     paths = gateway.paths
     records = pq.read_table(paths.published / "unified" / "int_identity_records.parquet")
