@@ -59,6 +59,8 @@ def test_asset_graph_shows_the_five_groups(page: Page, addresses: tuple[str, str
 
 def test_a_picture_stands_in_the_metadata_of_a_score(page: Page, addresses: tuple[str, str]) -> None:
     page.goto(f"{addresses[0]}/assets/scores/segments")
+    # The UI shows short Markdown in place and opens a dialog for what is longer than a thousand characters.
+    page.get_by_text("Show Markdown").first.click()
     image = page.locator("img[src^='data:image/png']").first
     expect(image).to_be_visible()
     assert image.evaluate("picture => picture.naturalWidth") > 200
