@@ -22,6 +22,7 @@ from demo.runs import instance, run_job
 from demo.summary import print_summary
 from demo.systems import Systems
 from demo.systems.outcomes import play
+from demo.truth import write_evaluation
 from demo.world import WorldConfig, generate
 from orchestration.partitions import range_tags
 
@@ -60,6 +61,8 @@ def run_demo(paths: Paths, config: DemoConfig, console: Console) -> None:
             definitions = build_defs(Settings.from_env())
         with instance(paths) as opened:
             _run(console, opened, definitions, "full", range_tags(config.start, config.end))
+            with _step(console, "scores against the truth that the simulator kept to itself"):
+                write_evaluation(paths, config.end)
             next_day = config.end + timedelta(days=1)
             with _step(console, f"the day after: calls, letters and campaigns answered ({next_day})"):
                 play(paths, config.end, config.seed)

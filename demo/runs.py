@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 from dagster._core.utils import make_new_run_id
 from rich.console import Console
 
@@ -68,20 +70,15 @@ def run_job(
     finally:
         ended.set()
         watcher.join()
-    if not result.success:
-        raise RunError(_first_failure(result))
-    evaluations = [
-        event.asset_check_evaluation_data
-        for event in result.all_events
-        if event.event_type_value == "ASSET_CHECK_EVALUATION"
-    ]
     failed = [
-        f"{e.asset_key.to_user_string()}: {e.check_name}"
-        for e in evaluations
+        f"check {e.check_name} of {e.asset_key.to_user_string()}: {e.description or 'open it in the UI'}"
+        for e in _evaluations(result)
         if not e.passed and e.severity == dg.AssetCheckSeverity.ERROR
     ]
     if failed:
-        raise RunError(f"checks failed in job {job.name}: {', '.join(failed)} (open the run in the UI)")
+        raise RunError(f"job {job.name} stopped at {'; '.join(failed)}")
+    if not result.success:
+        raise RunError(_first_failure(result))
     return run_id
 
 
@@ -129,6 +126,14 @@ def _watch(
         if last:
             return
         time.sleep(POLL_SECONDS)
+
+
+def _evaluations(result: dg.ExecuteInProcessResult) -> list[AssetCheckEvaluation]:
+    return [
+        cast(AssetCheckEvaluation, event.event_specific_data)
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
 
 
 def _first_failure(result: dg.ExecuteInProcessResult) -> str:

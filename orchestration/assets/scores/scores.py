@@ -29,7 +29,7 @@ from orchestration.scoring import (
     to_arrow,
 )
 
-GATE = "beats_its_baseline"
+GATE = "passes_its_gate"
 
 
 def asset_key(score: str) -> dg.AssetKey:
@@ -58,8 +58,8 @@ def _build(score: Score) -> dg.AssetsDefinition:
                 GATE,
                 asset=asset_key(score.name),
                 blocking=True,
-                description="Better than its own baseline on data it has not seen; otherwise nothing that "
-                "depends on it is pushed.",
+                description=f"Proven on data it has not seen: {score.gate}. Otherwise nothing that depends "
+                "on it is pushed.",
             )
         ],
     )

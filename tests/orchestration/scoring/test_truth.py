@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestration.scoring import MODEL_EVAL_SCHEMA, truth
+from demo import truth
+from orchestration.scoring import MODEL_EVAL_SCHEMA
 from tests.orchestration.scoring.conftest import Scored
 
 DAY_TYPES = ("weekday", "weekend")

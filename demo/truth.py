@@ -1,8 +1,8 @@
 """Scores against the simulator's truth: the gap that only a simulated utility can show.
 
-Here belongs the comparison of finished score tables with truth files; the one module that reads files, since
-nothing else may. No score imports it. Rows have the slice 'truth' and hold what a run on real data cannot
-know.
+Belongs here: the comparison of finished score tables with the truth files. Does not belong here: anything a
+score could learn from; no score imports this. Rows have the slice 'truth' and hold what a run on real data
+cannot know.
 """
 
 from __future__ import annotations
@@ -15,16 +15,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.stats import spearmanr
 from sklearn.metrics import adjusted_mutual_info_score
 
+from connectors.paths import Paths
 from orchestration.scoring.at_home import SLOTS
-from orchestration.scoring.contract import eval_frame
+from orchestration.scoring.contract import MODEL_EVAL_SCHEMA, eval_frame
 from orchestration.scoring.evaluation import brier, mcc
 from orchestration.scoring.frames import Floats, day_numbers, days, flags, from_arrow, numbers, texts
 
 Rows = list[dict[str, Any]]
+
+
+def write_evaluation(paths: Paths, as_of: date) -> int:
+    """Compare the scores of ``as_of`` with the truth, beside their other evaluations; returns the rows."""
+    tables = {
+        name: from_arrow(pq.ParquetFile(file).read())
+        for name in _JUDGES
+        if (file := paths.scores / name / f"as_of_date={as_of}" / "part.parquet").is_file()
+    }
+    accounts = from_arrow(pq.ParquetFile(paths.published / "unified" / "dim_account.parquet").read())
+    rows = evaluate(tables, paths.truth, accounts)
+    target = paths.scores / "model_eval" / f"as_of_date={as_of}" / "truth.parquet"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pandas(rows, schema=MODEL_EVAL_SCHEMA, preserve_index=False), target)
+    return len(rows)
 
 
 def evaluate(
