@@ -7,6 +7,7 @@ belong here: fonts and positions (``page``).
 from __future__ import annotations
 
 import datetime
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ class Templates:
         template = self._templates[row.content_id]
         labels = self._labels[template.language]
         values = {
-            "full_name": row.full_name,
+            "full_name": readable_name(row.full_name),
             "account_no": row.account_no,
             "bill_id": row.bill_id,
             "amount_due": row.amount_due,
@@ -201,3 +202,14 @@ def _wrong_placeholder(text: str) -> str | None:
         if name not in PLACEHOLDERS or format_spec or conversion:
             return f"placeholder {{{name}}} is not known; known are {', '.join(sorted(PLACEHOLDERS))}"
     return None
+
+
+def readable_name(name: str) -> str:
+    """A name as one writes it, where a mainframe left it in capitals; any other name stays as it is.
+
+    >>> readable_name("SIOBHAN MCDONALD-O'NEILL")
+    "Siobhan McDonald-O'Neill"
+    """
+    if name != name.upper():
+        return name
+    return re.sub(r"\bMc([a-z])", lambda match: f"Mc{match[1].upper()}", name.title())

@@ -18,7 +18,13 @@ from pypdf import PdfReader
 from connectors.activation import Activation, PushConfig, PushReport, load_pushes
 from connectors.destinations import DestinationRefusedError
 from connectors.destinations.letters.page import render
-from connectors.destinations.letters.templates import FOLDER, LetterError, LetterRow, Templates
+from connectors.destinations.letters.templates import (
+    FOLDER,
+    LetterError,
+    LetterRow,
+    Templates,
+    readable_name,
+)
 from connectors.destinations.sftp_letters import file_name
 from connectors.paths import Paths
 from tests.conftest import REPOSITORY
@@ -225,3 +231,15 @@ def test_two_ids_never_share_a_file() -> None:
     assert file_name("a_b") == "a_b.pdf"
     assert "/" not in file_name("../../etc/passwd")
     assert not file_name("../x").startswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("NATALIE SCHOENQUIST", "Natalie Schoenquist"),
+        ("SIOBHAN MCDONALD-O'NEILL", "Siobhan McDonald-O'Neill"),
+        ("Anna de Vries", "Anna de Vries"),
+    ],
+)
+def test_a_name_in_capitals_is_greeted_as_one_writes_it(name: str, written: str) -> None:
+    assert readable_name(name) == written
