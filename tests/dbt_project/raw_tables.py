@@ -26,6 +26,7 @@ _TYPES: Mapping[str, pa.DataType] = {
     "d": pa.date32(),
     "ts": UTC_TIMESTAMP,
     "f": pa.float64(),
+    "x": pa.binary(),
 }
 
 
@@ -114,11 +115,28 @@ FILE_SCHEMAS: Mapping[str, pa.Schema] = {
     "campaign/event": _schema(
         "event_id:t audience_id:t member_key:t customer_id:t event:t occurred_at:ts value_usd:m12.2"
     ),
+}
+
+#: GridCRM's own books and identities: as they are, without the columns ingestion adds.
+OWN_SCHEMAS: Mapping[str, pa.Schema] = {
     "gridcrm/customer_xref": _schema(
         "customer_id:t record_id:t source:t source_key:t match_probability:f decided_by:t "
         "first_assigned_at:ts"
     ),
     "gridcrm/customer_alias": _schema("alias_customer_id:t customer_id:t merged_at:ts"),
+    "gridcrm/identity_review": _schema("record_id_l:t record_id_r:t match_probability:f evidence:t"),
+    "gridcrm/ingestion_ledger": _schema(
+        "source:t file_id:t sha256:t path:t name:t size_bytes:i business_date:d state:t reason:t "
+        "records_read:i loaded:i superseded:i quarantined:i records_by_type:t row_counts:t control_totals:t "
+        "reasons:t decoder_version:t times_seen:i first_seen_at:ts last_seen_at:ts published_at:ts"
+    ),
+    "gridcrm/quarantine": _schema(
+        "source:t file_id:t file_name:t record_no:i byte_offset:i raw:x rule:t reason:t quarantined_at:ts"
+    ),
+    "gridcrm/push_receipt": _schema(
+        "receipt_id:i push:t destination:t key:t op:t state:t message:t payload_hash:t batch_id:t attempt:i "
+        "as_of_date:d recorded_at:ts"
+    ),
 }
 
 SQL_SCHEMAS: Mapping[str, pa.Schema] = {
@@ -164,7 +182,7 @@ SQL_SCHEMAS: Mapping[str, pa.Schema] = {
     ),
 }
 
-RAW_SCHEMAS: Mapping[str, pa.Schema] = {**FILE_SCHEMAS, **SQL_SCHEMAS}
+RAW_SCHEMAS: Mapping[str, pa.Schema] = {**FILE_SCHEMAS, **SQL_SCHEMAS, **OWN_SCHEMAS}
 
 _SCORE = (
     "subject_id:t as_of_at:ts model_version:t feature_cutoff_at:ts score:f score_lo:f score_hi:f "
@@ -228,16 +246,18 @@ def write(
     is_deleted: bool = False,
     loaded_at: datetime = LOADED,
 ) -> None:
-    """Rows of ``table`` (source/table) as one raw file with the columns ingestion adds."""
+    """Rows of ``table`` (source/table) as one raw file; what was taken in has what ingestion adds."""
     schema = RAW_SCHEMAS[table]
     n = len(rows)
     columns = list(zip(*rows, strict=True)) if rows else [[] for _ in schema]
     arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
-    added: dict[str, pa.Array] = {
-        "_file_id": pa.array([name] * n, pa.string()),
-        "_record_no": pa.array(range(1, n + 1), pa.int64()),
-        "_loaded_at": pa.array([loaded_at] * n, UTC_TIMESTAMP),
-    }
+    added: dict[str, pa.Array] = {}
+    if table not in OWN_SCHEMAS:
+        added = {
+            "_file_id": pa.array([name] * n, pa.string()),
+            "_record_no": pa.array(range(1, n + 1), pa.int64()),
+            "_loaded_at": pa.array([loaded_at] * n, UTC_TIMESTAMP),
+        }
     if table in SQL_SCHEMAS:
         added["_is_deleted"] = pa.array([is_deleted] * n, pa.bool_())
     target = root / "raw" / table / f"load_date={load_date}" / f"{name}.parquet"

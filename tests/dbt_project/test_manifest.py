@@ -13,6 +13,8 @@ from tests.dbt_project.raw_tables import RAW_SCHEMAS
 #: Reads keep every version, so that staging has no key; the key of the fact is tested with its energy.
 KEYLESS = {"stg_mdm__interval_reads"}
 KEY_TESTED_BY = {"fct_interval_usage": "interval_usage_holds_every_read_once"}
+#: Written by identity resolution, which reads staging: read there, the graph would have a cycle.
+AFTER_STAGING = {"customer_xref", "customer_alias", "identity_review"}
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,7 @@ def test_layers_point_one_way(nodes: dict[str, dict[str, Any]], models: dict[str
                 assert rank[nodes[parent]["fqn"][1]] <= rank[folder], (model["name"], parent)
             elif parent.startswith("source.gridcrm.scores."):
                 assert folder == "push", (model["name"], parent)
-            elif parent.startswith("source.gridcrm.gridcrm."):
+            elif parent.startswith("source.gridcrm.gridcrm.") and parent.split(".")[-1] in AFTER_STAGING:
                 assert folder == "intermediate", (model["name"], parent)
             else:
                 assert folder == "staging", (model["name"], parent)

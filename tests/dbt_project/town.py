@@ -33,6 +33,7 @@ from tests.dbt_project.raw_tables import (
     write,
     yyyymmdd,
 )
+from tests.dbt_project.town_books import write_books
 from tests.dbt_project.town_crm import write_crm
 from tests.dbt_project.town_reads import write_correction, write_reads
 from tests.dbt_project.town_scores import write_scores
@@ -50,6 +51,7 @@ def write_town(root: Path) -> None:
     write_correction(root)
     _write_events(root)
     _write_identity(root)
+    write_books(root)
     write_scores(root)
 
 

@@ -30,3 +30,17 @@
     select {% for column in columns %}{{ column }}, {% endfor %}unnest(generate_series({{ first }}, {{ last }}, {{ step }})) as {{ alias }}
     from {{ relation }}
 {%- endmacro %}
+
+{#- How many items a JSON list has, as text. -#}
+{% macro json_list_length(text) -%}cast(json_array_length({{ text }}) as integer){%- endmacro %}
+
+{#- How many objects of a JSON list, as text, hold a value in a field. -#}
+{% macro json_list_count(text, field, value) -%}
+    {{ adapter.dispatch("json_list_count", "gridcrm")(text, field, value) }}
+{%- endmacro %}
+{% macro default__json_list_count(text, field, value) -%}
+    size(filter(from_json({{ text }}, 'array<struct<{{ field }}:string>>'), item -> item.{{ field }} = '{{ value }}'))
+{%- endmacro %}
+{% macro duckdb__json_list_count(text, field, value) -%}
+    cast(len(list_filter(json_extract_string({{ text }}, '$[*].{{ field }}'), lambda item : item = '{{ value }}')) as integer)
+{%- endmacro %}

@@ -16,6 +16,11 @@
 {% macro default__regexp_matches(text, pattern) -%}{{ text }} rlike '{{ pattern }}'{%- endmacro %}
 {% macro duckdb__regexp_matches(text, pattern) -%}regexp_matches({{ text }}, '{{ pattern }}'){%- endmacro %}
 
+{#- The first match of a pattern; null when there is none. -#}
+{% macro regexp_first(text, pattern) -%}{{ adapter.dispatch("regexp_first", "gridcrm")(text, pattern) }}{%- endmacro %}
+{% macro default__regexp_first(text, pattern) -%}nullif(regexp_extract({{ text }}, '{{ pattern }}', 0), ''){%- endmacro %}
+{% macro duckdb__regexp_first(text, pattern) -%}nullif(regexp_extract({{ text }}, '{{ pattern }}'), ''){%- endmacro %}
+
 {#- The distinct values of a group as one text: a,b,c in order. -#}
 {% macro comma_list(value) -%}{{ adapter.dispatch("comma_list", "gridcrm")(value) }}{%- endmacro %}
 {% macro default__comma_list(value) -%}array_join(array_sort(collect_set({{ value }})), ','){%- endmacro %}
