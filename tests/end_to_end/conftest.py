@@ -13,7 +13,7 @@ import pytest
 from connectors.paths import Paths
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CUSTOMERS, DAYS = "120", "28"
+CUSTOMERS, DAYS = "300", "35"
 
 
 @dataclass(frozen=True)
