@@ -155,7 +155,10 @@ def _next_steps(paths: Paths) -> Table:
     table.add_column(no_wrap=True, style="cyan", overflow="fold")
     table.add_column()
     table.add_row("make ui", "the Dagster UI and the dbt docs, over what was just made")
-    table.add_row(".venv/bin/gridcrm doctor", "what is configured, reachable, and wrong")
+    table.add_row(
+        ".venv/bin/gridcrm doctor",
+        "what is configured, reachable and wrong, while make ui serves the systems",
+    )
     table.add_row(_short(paths.published), "every unified and push table as Parquet")
     table.add_row(_short(paths.scores / "model_eval"), "each score against its baseline and the truth")
     return table

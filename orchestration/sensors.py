@@ -21,6 +21,7 @@ from orchestration.settings import Settings
 
 FILE_SECONDS = 60
 ROW_SECONDS = 30
+EVENTS = {"file": "new files", "sql": "changed rows", "http": "new events"}
 
 
 def build_sensors(
@@ -37,15 +38,14 @@ def build_sensors(
 
 
 def _sensor(feed: FeedConfig, job: AssetJob, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
-    is_file = feed.kind == "file"
+    what = EVENTS[feed.kind]
 
     @dg.sensor(
-        name=f"{feed.source}_{'new_files' if is_file else 'changed_rows'}",
+        name=f"{feed.source}_{what.replace(' ', '_')}",
         job=job,
-        minimum_interval_seconds=FILE_SECONDS if is_file else ROW_SECONDS,
+        minimum_interval_seconds=FILE_SECONDS if feed.kind == "file" else ROW_SECONDS,
         default_status=status,
-        description=f"Asks for a run when {feed.source} has {'complete files' if is_file else 'rows'} that "
-        "the ledger has not.",
+        description=f"Asks for a run when {feed.source} has {what} that the ledger has not.",
     )
     def look(context: dg.SensorEvaluationContext, gateway: Gateway) -> dg.SensorResult | dg.SkipReason:
         try:
