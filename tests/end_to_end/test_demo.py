@@ -16,7 +16,7 @@ from connectors.connections import Connections
 from connectors.paths import Paths
 from tests.end_to_end.conftest import CUSTOMERS, REPOSITORY, Demo
 
-pytestmark = [pytest.mark.xdist_group("end_to_end")]
+pytestmark = [pytest.mark.xdist_group("end_to_end"), pytest.mark.timeout(900)]
 
 
 def one(query: str) -> tuple:

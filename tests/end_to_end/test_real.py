@@ -11,7 +11,7 @@ import pytest
 
 from tests.end_to_end.conftest import run_gridcrm
 
-pytestmark = [pytest.mark.xdist_group("real")]
+pytestmark = [pytest.mark.xdist_group("real"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

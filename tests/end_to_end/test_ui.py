@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from demo.ui import serve_ui
 from tests.end_to_end.conftest import Demo
 
-pytestmark = [pytest.mark.xdist_group("end_to_end")]
+pytestmark = [pytest.mark.xdist_group("end_to_end"), pytest.mark.timeout(900)]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -126,11 +127,8 @@ def test_realtime_imports_no_dbt() -> None:
 
 
 def test_the_daily_schedule_asks_for_yesterday(defs: dg.Definitions) -> None:
-    import datetime as dt
-
-    daily = next(s for s in defs.schedules if s.name == "daily")
+    daily = defs.resolve_schedule_def("daily")
     at = dt.datetime(2026, 11, 16, 11, 30, tzinfo=dt.UTC)
-    with dg.instance_for_test() as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
-        request = daily.evaluate_tick(context).run_requests[0]
+    context = dg.build_schedule_context(scheduled_execution_time=at, repository_def=defs.get_repository_def())
+    (request,) = daily.evaluate_tick(context).run_requests or []
     assert request.partition_key == "2026-11-15"
