@@ -307,7 +307,7 @@ def test_thresholds_out_of_order_are_refused() -> None:
 
 def test_a_demo_sized_utility_takes_seconds() -> None:
     rows = background(1000)
-    started = time.perf_counter()
+    started = time.process_time()  # of all threads of this process alone, however busy the machine is
     resolution = resolve(table(rows), IdentityState(), now=NOW)
     assert resolution.stats["records"] == len(rows) > 2000
-    assert time.perf_counter() - started < 20  # about 2 s alone; the bound leaves room for a busy machine
+    assert time.process_time() - started < 20
