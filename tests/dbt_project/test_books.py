@@ -90,7 +90,9 @@ def test_file_that_does_not_balance_is_found(
     kept = [row for row in rows if row[3] in record_nos]
     write(tmp_path, "gridcrm/quarantine", kept, load_date, quarantine.stem)
     models = "stg_gridcrm__ingestion_ledger ingestion_ledger stg_gridcrm__quarantine"
-    assert run_dbt(tmp_path, "run", "--select", *models.split()).returncode == 0
-    result = run_dbt(tmp_path, "test", "--select", "every_published_file_balances")
+    watcher = "every_published_file_balances"
+    only = ("--indirect-selection", "empty", "--select", *models.split(), watcher)
+    result = run_dbt(tmp_path, "build", *only)
     assert result.returncode == 1
+    assert "PASS=3 WARN=0 ERROR=1 SKIP=0" in result.stdout
     assert "Got 1 result" in result.stdout

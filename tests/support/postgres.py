@@ -5,6 +5,7 @@ PostgreSQL does not run as root: as root it runs as ``nobody`` here.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import pwd
@@ -13,9 +14,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ import sqlalchemy as sa
 from connectors.connections import SqlConnection
 
 USERNAME = "gridcrm"
+PR_SET_PDEATHSIG = 1
 
 
 class PostgresTestServer:
@@ -86,7 +89,7 @@ def serve_postgres() -> Iterator[PostgresTestServer]:
         subprocess.run([str(part) for part in initdb], check=True, **quiet)
         command = [str(_binaries() / "postgres"), "-D", str(data), "-p", str(port)]
         command += [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        process = subprocess.Popen(command, **quiet)
+        process = subprocess.Popen(command, preexec_fn=_die_with_parent(), **quiet)
         try:
             server = PostgresTestServer(port, password)
             _wait(server)
@@ -105,6 +108,14 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(10)
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """On Linux a test run that is killed, or ended by its time limit, takes the server with it."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    return lambda: prctl(PR_SET_PDEATHSIG, int(signal.SIGINT))
 
 
 def _binaries() -> Path:
