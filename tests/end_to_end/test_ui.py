@@ -18,6 +18,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
 SECOND = 1000
+expect.set_options(timeout=60 * SECOND)
 
 
 @pytest.fixture(scope="module")
@@ -74,4 +75,4 @@ def test_dbt_docs_show_a_model_with_its_columns(page: Page, addresses: tuple[str
 
 def test_dbt_docs_draw_lineage(page: Page, addresses: tuple[str, str]) -> None:
     page.goto(f"{addresses[1]}#!/model/model.gridcrm.customer_360?g_v=1")
-    expect(page.locator("canvas").first).to_be_visible()
+    expect(page.locator("canvas[data-id='layer2-node']")).to_be_visible()
