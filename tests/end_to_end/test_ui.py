@@ -74,5 +74,7 @@ def test_dbt_docs_show_a_model_with_its_columns(page: Page, addresses: tuple[str
 
 
 def test_dbt_docs_draw_lineage(page: Page, addresses: tuple[str, str]) -> None:
-    page.goto(f"{addresses[1]}#!/model/model.gridcrm.customer_360?g_v=1")
+    page.goto(f"{addresses[1]}#!/model/model.gridcrm.customer_360")
+    expect(page.get_by_text("arrears_usd").first).to_be_visible()
+    page.locator(".launcher-btn").click()
     expect(page.locator("canvas[data-id='layer2-node']")).to_be_visible()
