@@ -56,8 +56,7 @@ $(READY): requirements.lock pyproject.toml
 	"GridCRM needs Python 3.11, 3.12 or 3.13; this is %d.%d: make PYTHON=python3.11 …" % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned dependencies into $(VENV) (once) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
-	-r requirements.lock 2>&1 | grep -v '^WARNING: Location' || true
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
-	--config-settings editable_mode=compat -e . 2>&1 | grep -v 'WARNING: Location' || true
+	@{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps -r requirements.lock && \
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation \
+	--config-settings editable_mode=compat -e . ; } >$(VENV)/install.log 2>&1 || { cat $(VENV)/install.log; exit 1; }
 	@$(BIN)/python -c 'import connectors, orchestration, dagster, duckdb' && touch $@
