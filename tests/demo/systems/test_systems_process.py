@@ -55,6 +55,8 @@ def test_a_port_that_was_taken_meanwhile_is_replaced(paths):
     with Systems(paths) as systems:
         before = systems.env
     with socket.socket() as squatter:
+        # A connection of the server that just ended may still linger on the port.
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         squatter.bind(("127.0.0.1", int(before["GRIDCRM_PG_PORT"])))
         squatter.listen()
         with Systems(paths) as systems:
