@@ -49,7 +49,7 @@ lock: $(READY) ## Pin every dependency again, with hashes and without addresses.
 clean: ## Remove everything that was made: environment, data, caches.
 	@rm -rf $(VENV) $(DATA) $(DATA)-real dbt_project/target dbt_project/logs .pytest_cache .mypy_cache \
 	.ruff_cache .cache .hypothesis .coverage .coverage.* htmlcov build *.egg-info
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . \( -name __pycache__ -o -name .ruff_cache \) -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
