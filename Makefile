@@ -10,8 +10,9 @@ CUSTOMERS ?= 1000
 DAYS ?= 90
 DATA ?= data
 DIR ?= ../shared/realdata
+RUNS ?= 1000000
 
-.PHONY: demo real ui docs test lint format manifest lock clean help
+.PHONY: demo real ui docs test bench fuzz lint format manifest lock clean help
 
 help: ## Show what there is to do.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,6 +32,12 @@ docs: $(READY) ## Generate the dbt docs as one page.
 test: $(READY) ## Every test, with coverage.
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered -q
 
+bench: $(VENV)/.bench-ready ## One measure against its peer: NAME=nem12; without NAME, what there is.
+	@$(BIN)/python -m benchmarks $(NAME)
+
+fuzz: $(READY) ## Coverage-guided fuzzing, for the night: RUNS=1000000 inputs a format, FORMAT=nem12 for one.
+	@$(BIN)/python -m tests.fuzz --runs $(RUNS) $(FORMAT)
+
 lint: $(READY) ## ruff, mypy, sqlfluff.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 	@mkdir -p .cache  # sqlfluff's dbt templater works in the dbt project only, and opens a warehouse of its own
@@ -45,11 +52,18 @@ manifest: $(READY) ## Parse the dbt project; part of building a deployment.
 lock: $(READY) ## Pin every dependency again, with hashes and without addresses.
 	@$(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip compile pyproject.toml --universal \
 	--generate-hashes --python-version 3.11 --extra dev --no-header --no-emit-index-url -q -o requirements.lock
+	@$(BIN)/uv pip compile benchmarks/requirements.in -c requirements.lock --universal --generate-hashes \
+	--python-version 3.11 --no-header --no-annotate --no-emit-index-url -q -o benchmarks/requirements.lock
 
 clean: ## Remove everything that was made: environment, data, caches.
 	@rm -rf $(VENV) $(DATA) $(DATA)-real dbt_project/target dbt_project/logs .pytest_cache .mypy_cache \
-	.ruff_cache .cache .hypothesis .coverage .coverage.* htmlcov build *.egg-info
+	.ruff_cache .cache .fuzz .hypothesis .coverage .coverage.* htmlcov build *.egg-info
 	@find . \( -name __pycache__ -o -name .ruff_cache \) -type d -prune -exec rm -rf {} +
+
+$(VENV)/.bench-ready: benchmarks/requirements.lock $(READY)
+	@echo "Installing the peers that benchmarks measure against (once) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	-r benchmarks/requirements.lock && touch $@
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from connectors.formats import RefusedFile, SettingsError, schema
-from connectors.formats.copybook_parser import parse_copybook, parse_picture
+from connectors.formats.copybook.parser import parse_copybook, parse_picture
 from tests.connectors.formats.encode import binary, packed, rdw, text, zoned
 from tests.connectors.formats.sink import MemorySink, decoded
 

@@ -4,94 +4,33 @@ from __future__ import annotations
 
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.errors import GridCRMError
 from connectors.formats import schema
-from tests.connectors.formats.encode import EXACT, binary, day, nem12, packed, rdw, text, zoned
+from tests.connectors.formats.corpus import Case
+from tests.connectors.formats.corpus import nem12 as nem12_corpus
+from tests.connectors.formats.encode import EXACT, binary, day, nem12, packed, text, zoned
 from tests.connectors.formats.sink import decoded
-from tests.connectors.formats.test_copybook import SETTINGS, bill, header, one, rates, trailer
+from tests.connectors.formats.test_copybook import SETTINGS, one
+from tests.connectors.formats.torture import hold, mutated
 
+NEM12 = nem12_corpus.CASES[0]
+COPYBOOK_TEXT = Case("copybook", {}, (SETTINGS["copybook"].encode(),))
 quick = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-NEM12_FILE = nem12(
-    [
-        day("20260816"),
-        day("20260817", quality="V"),
-        "400,1,20,A,,",
-        "400,21,48,S53,79,Meter fault",
-        "500,N,,20260818101010,",
-        day("20260816", updated="20260901000000"),
-        "250,6100000123,11,1,11,11,M1,E,1.0,20260101000000,A,,,2.5,20260401000000,A,,,1.5,kWh,20260701,20260402000000,",
-        "550,N,,E,",
-    ]
-).encode()
-COPYBOOK_FILE = b"".join(
-    rdw(record)
-    for record in (
-        header(),
-        bill(1, "10.50"),
-        rates("0.1", "0.2"),
-        bill(2, "-3"),
-        rates("0.3"),
-        trailer(2, "7.50"),
-    )
-)
-JSON_FILE = b'{"event":"use","n":1,"t":"2026-01-01T00:00:00Z"}\n{"event":"go","n":2}\n{"event":"use","n":3}\n'
-CSV_FILE = b'a,b,c\n1,"x, y",2026-01-01\n2,z,2026-01-02T00:00:00-06:00\n3,,\n'
-
-
-@st.composite
-def mutated(draw: st.DrawFn, original: bytes) -> bytes:
-    """The original after a few cuts, copies, overwrites and insertions."""
-    data = bytearray(original)
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, max(len(data) - 1, 0)))
-        length = draw(st.integers(0, 40))
-        kind = draw(st.sampled_from(["cut", "copy", "overwrite", "insert"]))
-        if kind == "cut":
-            del data[at : at + length]
-        elif kind == "copy":
-            target = draw(st.integers(0, len(data)))
-            data[target:target] = data[at : at + length]
-        else:
-            noise = draw(
-                st.binary(max_size=6) | st.sampled_from([b"\n", b"\r\n", b",", b"300,", b"900\n", b'"', b"-"])
-            )
-            data[at : at + (len(noise) if kind == "overwrite" else 0)] = noise
-    return bytes(data)
-
-
-def check(data: bytes, format: str, options: dict[str, Any]) -> None:
-    """Balanced, as ``decoded`` asserts, or refused by one of our own errors."""
-    with suppress(GridCRMError):
-        decoded(data, format, options)
-
-
-@quick
-@given(mutated(NEM12_FILE))
-def test_nem12_balances_whatever_happens_to_a_file(data: bytes) -> None:
-    check(data, "nem12", {})
 
 
 @quick
 @given(
     st.lists(
-        st.sampled_from([*NEM12_FILE.decode().split("\r\n"), "300", "400,", "200,,", ",,,", "1,2"]),
+        st.sampled_from([*NEM12.seeds[0].decode().split("\r\n"), "300", "400,", "200,,", ",,,", "1,2"]),
         max_size=12,
     )
 )
 def test_nem12_balances_for_records_in_any_order(records: list[str]) -> None:
-    check("\n".join(["100,NEM12,202601010000,A,B", *records, "900"]).encode(), "nem12", {})
-
-
-@quick
-@given(mutated(COPYBOOK_FILE), st.sampled_from([{}, {"control_totals": []}]))
-def test_copybook_balances_whatever_happens_to_a_file(data: bytes, change: dict[str, Any]) -> None:
-    check(data, "copybook", {**SETTINGS, **change})
+    hold("\n".join(["100,NEM12,202601010000,A,B", *records, "900"]).encode(), NEM12)
 
 
 @quick
@@ -105,20 +44,7 @@ def test_fixed_records_balance_for_any_bytes(data: bytes) -> None:
 
 
 @quick
-@given(mutated(JSON_FILE) | st.binary(max_size=200))
-def test_jsonl_balances_for_any_bytes(data: bytes) -> None:
-    tables = {"use": {"columns": {"n": "int", "t": "timestamp"}}, "go": {"columns": {"n": "bigint"}}}
-    check(data, "jsonl", {"discriminator": "event", "tables": tables})
-
-
-@quick
-@given(mutated(CSV_FILE) | st.binary(max_size=200).map(lambda noise: b"a,b,c\n" + noise))
-def test_delimited_balances_for_any_bytes(data: bytes) -> None:
-    check(data, "delimited", {"table": "t", "columns": {"a": "int", "b": "string", "c": "timestamp"}})
-
-
-@quick
-@given(mutated(SETTINGS["copybook"].encode()))
+@given(mutated(COPYBOOK_TEXT))
 def test_a_damaged_copybook_is_read_or_refused(data: bytes) -> None:
     with suppress(GridCRMError):
         schema("copybook", {**SETTINGS, "copybook": data.decode("latin-1") + "\n"})

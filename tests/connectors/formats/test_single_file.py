@@ -10,8 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.formats import RefusedFile, SettingsError, decode_file, nem12
+from connectors.formats import RefusedFile, SettingsError, decode_file
 from connectors.formats.archive import open_payloads
+from connectors.formats.nem12 import decoder as nem12
 from tests.connectors.formats.encode import day, rdw
 from tests.connectors.formats.encode import nem12 as nem12_text
 from tests.connectors.formats.test_copybook import SETTINGS, bill, header, rates, trailer

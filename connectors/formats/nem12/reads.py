@@ -1,7 +1,7 @@
 """NEM12 interval values to rows of ``interval_reads``.
 
 Belongs here: the values of 300 records, which record supersedes which, and the rows. Does not belong here:
-the other fields of a record; see ``nem12_structure``.
+the other fields of a record; see ``structure``.
 """
 
 from __future__ import annotations
@@ -14,39 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.formats.base import RECORD_NO
-from connectors.formats.columns import TIMESTAMP, BoolMask, as_mask
+from connectors.formats.columns import BoolMask, as_mask
 from connectors.formats.digits import decimal_array, parse_scaled
-from connectors.formats.nem12_lines import Source
-from connectors.formats.nem12_structure import Structure, as_timestamps
-from connectors.formats.nem12_times import DAY, MICROSECONDS
+from connectors.formats.nem12.lines import Source
+from connectors.formats.nem12.structure import Structure, as_timestamps
+from connectors.formats.nem12.times import DAY, MICROSECONDS
+from connectors.formats.reads import SCALE, VALUE, interval_batch
 from connectors.formats.text_lines import Fields, Ints, trim
-
-VALUE = pa.decimal128(18, 6)
-SCALE = 6
-INTERVAL_READS = pa.schema(
-    [
-        RECORD_NO,
-        ("service_point_id", pa.string()),
-        ("register_id", pa.string()),
-        ("meter_serial", pa.string()),
-        ("direction", pa.string()),
-        ("unit", pa.string()),
-        ("interval_start_at", TIMESTAMP),
-        ("interval_seconds", pa.int32()),
-        ("value", VALUE),
-        ("quality_flag", pa.string()),
-        ("quality_method", pa.string()),
-        ("reason_code", pa.int32()),
-        ("reason_text", pa.string()),
-        ("updated_at", TIMESTAMP),
-        ("record_no", pa.int64()),
-    ]
-)
-"""Canonical interval reads of every meter format.
-
-``record_no`` repeats ``_record_no`` for readers of the table.
-"""
 
 _VALUES_AT_ONCE = 131_072
 _BYTES_AT_ONCE = 8 * 1024 * 1024
@@ -214,8 +188,8 @@ class IntervalReads:
         updated = as_timestamps(self.days.updated[days], ~self.days.has_updated[days])
         columns["updated_at"] = pc.take(updated, repeat)
         line = pa.array(np.repeat(self.source.lines.line_no[self.days.rows[days]], batch.count))
-        columns["_record_no"] = columns["record_no"] = line
-        return pa.RecordBatch.from_arrays([columns[n] for n in INTERVAL_READS.names], schema=INTERVAL_READS)
+        columns["_record_no"] = line
+        return interval_batch(columns)
 
     def _expanded(self, name: str, days: Ints, counts: npt.NDArray[np.int64]) -> pa.Array:
         """A quality column, one entry an interval: the day's own, or that of the range around it."""

@@ -1,7 +1,7 @@
 """AEMO's meter data file format: NEM12 interval and NEM13 accumulation data.
 
-Belongs here: the settings and the account of one file. Does not belong here: lines (``nem12_lines``), fields
-(``nem12_structure``, ``nem13``), values (``nem12_reads``).
+Belongs here: the settings and the account of one file. Does not belong here: lines (``lines``), fields
+(``structure``, ``accumulation``), values (``reads``).
 
 What is taken and what is not:
 
@@ -39,11 +39,12 @@ from connectors.formats.base import (
     parse_settings,
     read_exactly,
 )
-from connectors.formats.nem12_lines import KNOWN, Source, check_envelope, read_source
-from connectors.formats.nem12_reads import INTERVAL_READS, IntervalReads
-from connectors.formats.nem12_structure import Structure, read_structure
-from connectors.formats.nem12_times import parse_offset
-from connectors.formats.nem13 import REGISTER_READS, RegisterReads
+from connectors.formats.nem12.accumulation import RegisterReads
+from connectors.formats.nem12.lines import KNOWN, Source, check_envelope, read_source
+from connectors.formats.nem12.reads import IntervalReads
+from connectors.formats.nem12.structure import Structure, read_structure
+from connectors.formats.nem12.times import parse_offset
+from connectors.formats.reads import INTERVAL_READS, REGISTER_READS
 from connectors.formats.text_lines import Ints
 
 _IN_MEMORY = 32 * 1024 * 1024

@@ -34,11 +34,11 @@ from connectors.formats.base import (
     TableSink,
     parse_settings,
 )
-from connectors.formats.copybook_layout import Column, Layout, TableCounter, decode_rows, lay_out
-from connectors.formats.copybook_parser import Field, Usage, parse_copybook
-from connectors.formats.copybook_records import RDW_BYTES, Block, read_blocks
-from connectors.formats.copybook_totals import Totals, TotalSettings
-from connectors.formats.copybook_values import Bytes2D, ValueOptions, code_page, decode_values
+from connectors.formats.copybook.layout import Column, Layout, TableCounter, decode_rows, lay_out
+from connectors.formats.copybook.parser import Field, Usage, parse_copybook
+from connectors.formats.copybook.records import RDW_BYTES, Block, read_blocks
+from connectors.formats.copybook.totals import Totals, TotalSettings
+from connectors.formats.copybook.values import Bytes2D, ValueOptions, code_page, decode_values
 
 Rows = npt.NDArray[np.int64]
 

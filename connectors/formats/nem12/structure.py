@@ -1,7 +1,7 @@
 """The structure of a NEM12 file: channels (200), days (300), quality ranges (400) as columns.
 
 Belongs here: reading every field but the interval values, and finding what is wrong with it. Does not belong
-here: the values themselves (``nem12_reads``), accumulation reads (``nem13``).
+here: the values themselves (``reads``), accumulation reads (``accumulation``).
 """
 
 from __future__ import annotations
@@ -17,26 +17,15 @@ import pyarrow.compute as pc
 
 from connectors.formats.columns import BoolMask, as_mask
 from connectors.formats.digits import parse_scaled
-from connectors.formats.nem12_lines import Source
-from connectors.formats.nem12_times import date_field, time_field
+from connectors.formats.nem12.lines import Source
+from connectors.formats.nem12.times import date_field, time_field
+from connectors.formats.reads import OTHER_DIRECTION, UNITS, UNKNOWN_UNIT
 from connectors.formats.text_lines import Fields, Ints
 
 WINDOW_BYTES = 4 * 1024 * 1024
 
-# Unit as it is stored, and the power of ten from the unit as it is declared.
-UNITS: dict[str, tuple[str, int]] = {
-    "WH": ("kWh", -3), "KWH": ("kWh", 0), "MWH": ("kWh", 3),
-    "VARH": ("kvarh", -3), "KVARH": ("kvarh", 0), "MVARH": ("kvarh", 3),
-    "VAH": ("kVAh", -3), "KVAH": ("kVAh", 0), "MVAH": ("kVAh", 3),
-    "W": ("kW", -3), "KW": ("kW", 0), "MW": ("kW", 3),
-    "VAR": ("kvar", -3), "KVAR": ("kvar", 0), "MVAR": ("kvar", 3),
-    "VA": ("kVA", -3), "KVA": ("kVA", 0), "MVA": ("kVA", 3),
-    "V": ("V", 0), "KV": ("V", 3), "A": ("A", 0), "KA": ("A", 3), "PF": ("pf", 0),
-}  # fmt: skip
 _DIRECTIONS = {"E": "import", "B": "export", "Q": "reactive_import", "K": "reactive_export"}
 _IMPLIED_UNITS = {"E": "kWh", "B": "kWh", "Q": "kvarh", "K": "kvarh"}
-OTHER_DIRECTION = "other"
-UNKNOWN_UNIT = "unknown"
 QUALITY = r"^[AEFNSV]\d{0,2}$"
 
 

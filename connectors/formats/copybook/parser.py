@@ -1,7 +1,7 @@
 """COBOL copybooks: source text to a tree of fields with sizes.
 
 Belongs here: the language of data descriptions (levels, PICTURE, USAGE, OCCURS, REDEFINES). Does not belong
-here: bytes of data; see ``copybook_values`` for those and ``copybook_layout`` for offsets.
+here: bytes of data; see ``values`` for those and ``layout`` for offsets.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from connectors.formats.base import SettingsError
 from connectors.formats.columns import BoolMask, as_mask
-from connectors.formats.copybook_parser import MAX_DIGITS, Field, Usage
+from connectors.formats.copybook.parser import MAX_DIGITS, Field, Usage
 from connectors.formats.digits import combine_digits, decimal_array, validity
 
 Bytes2D = npt.NDArray[np.uint8]

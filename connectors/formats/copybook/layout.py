@@ -1,8 +1,8 @@
 """Where the fields of one record type lie: offsets, columns and the decoding of a matrix of whole records.
 
 Belongs here: REDEFINES, OCCURS and OCCURS DEPENDING ON turned into fixed positions, and column names. Does
-not belong here: how records are found in a file (``copybook_records``), the value formats
-(``copybook_values``).
+not belong here: how records are found in a file (``records``), the value formats
+(``values``).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from connectors.formats.base import SettingsError
 from connectors.formats.columns import BoolMask
-from connectors.formats.copybook_parser import Field
-from connectors.formats.copybook_values import Bytes2D, ValueOptions, decode_values, value_type
+from connectors.formats.copybook.parser import Field
+from connectors.formats.copybook.values import Bytes2D, ValueOptions, decode_values, value_type
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """NEM12 text to physical records: which line is what, and 300 records that wrap put back together.
 
 Belongs here: record indicators, wrapped lines, the envelope of 100 and 900. Does not belong here: the
-fields of a record; see ``nem12_structure``.
+fields of a record; see ``structure``.
 """
 
 from __future__ import annotations

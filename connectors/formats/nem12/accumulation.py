@@ -10,45 +10,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.formats.base import RECORD_NO
-from connectors.formats.columns import TIMESTAMP, BoolMask, as_mask
+from connectors.formats.columns import BoolMask, as_mask
 from connectors.formats.digits import decimal_array, parse_scaled
-from connectors.formats.nem12_lines import Source
-from connectors.formats.nem12_structure import (
+from connectors.formats.nem12.lines import Source
+from connectors.formats.nem12.structure import QUALITY, Rules, as_timestamps, windows
+from connectors.formats.nem12.times import time_field
+from connectors.formats.reads import (
     OTHER_DIRECTION,
-    QUALITY,
+    REGISTER_READS,
     UNITS,
     UNKNOWN_UNIT,
-    Rules,
-    as_timestamps,
-    windows,
+    VALUE,
+    register_batch,
 )
-from connectors.formats.nem12_times import time_field
 from connectors.formats.text_lines import Fields, Ints
-
-_VALUE = pa.decimal128(18, 6)
-REGISTER_READS = pa.schema(
-    [
-        RECORD_NO,
-        ("service_point_id", pa.string()),
-        ("register_id", pa.string()),
-        ("meter_serial", pa.string()),
-        ("direction", pa.string()),
-        ("unit", pa.string()),
-        ("read_from_at", TIMESTAMP),
-        ("read_to_at", TIMESTAMP),
-        ("previous_read", _VALUE),
-        ("current_read", _VALUE),
-        ("quantity", _VALUE),
-        ("quality_flag", pa.string()),
-        ("quality_method", pa.string()),
-        ("reason_code", pa.int32()),
-        ("reason_text", pa.string()),
-        ("updated_at", TIMESTAMP),
-        ("record_no", pa.int64()),
-    ]
-)
-"""Canonical register reads; the quality is that of the current read, reads are as the dials show them."""
 
 # The direction as seen from the grid: what is exported from it, the customer imports.
 _DIRECTIONS = {"E": "import", "I": "export"}
@@ -98,7 +73,7 @@ class RegisterReads:
         self, fields: Fields, chosen: Ints, at: Ints, lines: Ints, offset_seconds: int
     ) -> pa.RecordBatch:
         rules = self.rules
-        columns: dict[str, pa.Array] = {"_record_no": pa.array(lines), "record_no": pa.array(lines)}
+        columns: dict[str, pa.Array] = {"_record_no": pa.array(lines)}
         rules.fail(chosen[fields.count[at] < 20], "field_count")
         columns["service_point_id"] = fields.text(at, 1)
         suffix = pc.utf8_upper(fields.text(at, 4))
@@ -139,7 +114,7 @@ class RegisterReads:
         rules.fail(chosen[bad & (ends > starts)], "bad_reason_code")
         columns["reason_code"] = pa.array(codes, mask=bad).cast(pa.int32(), safe=False)
         columns["reason_text"] = _null_if_empty(fields.text(at, 17))
-        return pa.RecordBatch.from_arrays([columns[n] for n in REGISTER_READS.names], schema=REGISTER_READS)
+        return register_batch(columns)
 
     def _numbers(self, fields: Fields, chosen: Ints, at: Ints, index: int, exponent: Ints) -> pa.Array:
         """A numeric field, empty as null; quantities may be negative, as corrections are."""
@@ -151,7 +126,7 @@ class RegisterReads:
             values[rows], bad[rows] = parse_scaled(fields.data, starts[rows], ends[rows], 6 + int(one))
         empty = ends == starts
         self.rules.fail(chosen[bad & ~empty], "bad_value")
-        return decimal_array(values, _VALUE, bad)
+        return decimal_array(values, VALUE, bad)
 
 
 def _null_if_empty(text: pa.StringArray) -> pa.StringArray:
