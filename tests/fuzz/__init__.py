@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of the decoders: ``make fuzz FORMAT=nem12``; a short run is part of ``make test``."""
+"""Coverage-guided fuzzing of the decoders: ``make fuzz FORMAT=nem12``; short runs are part of tests."""
