@@ -82,8 +82,10 @@ def test_no_data_and_nothing_large(committed: list[Path]) -> None:
 
 
 def test_every_pinned_package_has_a_hash(committed: list[Path]) -> None:
-    lock = next(path for path in committed if path.name == "requirements.lock").read_text(encoding="utf-8")
-    blocks = re.split(r"\n(?=[A-Za-z0-9])", lock.strip())
-    pinned = [block for block in blocks if re.match(r"[A-Za-z0-9][\w.\-]*(\[[\w,]+\])?==", block)]
-    assert len(pinned) > 100
-    assert [block.splitlines()[0] for block in pinned if "--hash=sha256:" not in block] == []
+    locks = [path for path in committed if path.name == "requirements.lock"]
+    assert REPOSITORY / "requirements.lock" in locks
+    for lock in locks:
+        blocks = re.split(r"\n(?=[A-Za-z0-9])", lock.read_text(encoding="utf-8").strip())
+        pinned = [block for block in blocks if re.match(r"[A-Za-z0-9][\w.\-]*(\[[\w,]+\])?==", block)]
+        assert len(pinned) > 20
+        assert [block.splitlines()[0] for block in pinned if "--hash=sha256:" not in block] == []
