@@ -25,7 +25,7 @@
             _record_no,
             _loaded_at,
             {{ epoch_seconds("interval_start_at") }} as start_s
-        from {{ ref("stg_mdm__interval_reads") }}
+        from {{ ref("int_interval_reads") }}
         where {{ is_within_days("interval_start_at", days) }}
     ),
 

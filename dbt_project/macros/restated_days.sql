@@ -4,13 +4,13 @@
     itself and those of corrections for earlier days. The day before each is restated too, since a gap at its end is
     interpolated only when the next morning is known. Without the variables, or on a first build, every day is. -#}
 {% macro restated_days() -%}
-    {%- set reads = ref("stg_mdm__interval_reads") -%}  {#- named here so that dbt sees the dependency at parse time -#}
+    {%- set reads = ref("int_interval_reads") -%}  {#- named here so that dbt sees the dependency at parse time -#}
     {{ return(delivered_days() if is_incremental() else none) }}
 {%- endmacro %}
 
 {#- The days touched by what was delivered, and the day before each; none without the variables. -#}
 {% macro delivered_days() -%}
-    {%- set reads = ref("stg_mdm__interval_reads") -%}
+    {%- set reads = ref("int_interval_reads") -%}
     {%- if not (execute and var("business_date_start") and var("business_date_end")) -%}
         {{ return(none) }}
     {%- endif -%}

@@ -55,6 +55,18 @@ _RATES = pa.list_(
     )
 )
 
+# Every source of meter reads has the canonical tables.
+_INTERVAL_READS = (
+    "service_point_id:t register_id:t meter_serial:t direction:t unit:t interval_start_at:ts "
+    "interval_seconds:n value:m18.6 quality_flag:t quality_method:t reason_code:n reason_text:t "
+    "updated_at:ts record_no:i"
+)
+_REGISTER_READS = (
+    "service_point_id:t register_id:t meter_serial:t direction:t unit:t read_from_at:ts read_to_at:ts "
+    "previous_read:m18.6 current_read:m18.6 quantity:m18.6 quality_flag:t quality_method:t reason_code:n "
+    "reason_text:t updated_at:ts record_no:i"
+)
+
 FILE_SCHEMAS: Mapping[str, pa.Schema] = {
     "cis/header": _schema("extract_id:t business_date:i created_at:i system_name:t"),
     "cis/customer": _schema(
@@ -88,16 +100,10 @@ FILE_SCHEMAS: Mapping[str, pa.Schema] = {
         "customer_count:i premise_count:i account_count:i tariff_count:i bill_count:i payment_count:i "
         "bill_amount:m13.2 payment_amount:m13.2"
     ),
-    "mdm/interval_reads": _schema(
-        "service_point_id:t register_id:t meter_serial:t direction:t unit:t interval_start_at:ts "
-        "interval_seconds:n "
-        "value:m18.6 quality_flag:t quality_method:t reason_code:n reason_text:t updated_at:ts record_no:i"
-    ),
-    "mdm/register_reads": _schema(
-        "service_point_id:t register_id:t meter_serial:t direction:t unit:t read_from_at:ts read_to_at:ts "
-        "previous_read:m18.6 current_read:m18.6 quantity:m18.6 quality_flag:t quality_method:t reason_code:n "
-        "reason_text:t updated_at:ts record_no:i"
-    ),
+    "mdm/interval_reads": _schema(_INTERVAL_READS),
+    "mdm/register_reads": _schema(_REGISTER_READS),
+    "ami/interval_reads": _schema(_INTERVAL_READS),
+    "ami/register_reads": _schema(_REGISTER_READS),
     "han/appliance_use": _schema(
         "service_point_id:t appliance:t started_at:ts duration_seconds:n energy_wh:n"
     ),

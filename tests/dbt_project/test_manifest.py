@@ -11,7 +11,13 @@ from tests.dbt_project.conftest import PROJECT, Warehouse
 from tests.dbt_project.raw_tables import RAW_SCHEMAS
 
 #: Reads keep every version, so that staging has no key; the key of the fact is tested with its energy.
-KEYLESS = {"stg_mdm__interval_reads"}
+#: Every version of every read as delivered: a read comes twice, and that is what they are for.
+KEYLESS = {
+    "stg_mdm__interval_reads",
+    "stg_ami__interval_reads",
+    "int_interval_reads",
+    "fct_interval_read_version",
+}
 KEY_TESTED_BY = {"fct_interval_usage": "interval_usage_holds_every_read_once"}
 #: Written by identity resolution, which reads staging: read there, the graph would have a cycle.
 AFTER_STAGING = {"customer_xref", "customer_alias", "identity_review"}
@@ -52,6 +58,7 @@ def test_sources_are_described_owned_and_fresh(nodes: dict[str, dict[str, Any]])
         "collections",
         "crm",
         "mdm",
+        "ami",
         "han",
         "oms",
         "weather",
@@ -110,14 +117,20 @@ def test_daily_chain_reads_meters_and_itself_only(models: dict[str, dict[str, An
     daily = {model["unique_id"] for model in models.values() if "daily" in model["tags"]}
     assert {name.split(".")[-1] for name in daily} == {
         "stg_mdm__interval_reads",
+        "stg_ami__interval_reads",
+        "int_interval_reads",
         "int_register_days",
         "fct_interval_usage",
+        "fct_interval_read_version",
         "fct_usage_daily",
         "fct_usage_slot",
     }
     for model in models.values():
         if model["unique_id"] in daily:
-            assert set(model["depends_on"]["nodes"]) <= daily | {"source.gridcrm.mdm.interval_reads"}
+            assert set(model["depends_on"]["nodes"]) <= daily | {
+                "source.gridcrm.mdm.interval_reads",
+                "source.gridcrm.ami.interval_reads",
+            }
 
 
 def test_layers_point_one_way(nodes: dict[str, dict[str, Any]], models: dict[str, dict[str, Any]]) -> None:

@@ -15,7 +15,7 @@ delivered as (
         register_id,
         {{ market_day }} as market_day,
         {{ latest_by('raw_kwh', 'known_since_at') }} as raw_kwh
-    from {{ ref('stg_mdm__interval_reads') }}
+    from {{ ref('int_interval_reads') }}
     where {{ is_within_days('interval_start_at', days) }}
     group by service_point_id, register_id, interval_start_at
 ),

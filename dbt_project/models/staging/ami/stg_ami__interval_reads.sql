@@ -1,0 +1,3 @@
+{{ config(tags=['daily']) }}
+
+{{ canonical_interval_reads('ami') }}

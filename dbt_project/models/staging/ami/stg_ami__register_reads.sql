@@ -1,0 +1,1 @@
+{{ canonical_register_reads('ami') }}
