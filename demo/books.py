@@ -19,7 +19,19 @@ from connectors.paths import Paths
 Row = Mapping[str, Any]
 
 # The order of the flow; feeds that are not named come after these.
-_FEED_ORDER = ("cis", "mdm", "han", "collections", "crm", "oms", "weather", "dialer", "print", "campaign")
+_FEED_ORDER = (
+    "cis",
+    "mdm",
+    "ami",
+    "han",
+    "collections",
+    "crm",
+    "oms",
+    "weather",
+    "dialer",
+    "print",
+    "campaign",
+)
 
 
 @dataclass(frozen=True)

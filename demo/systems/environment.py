@@ -19,7 +19,7 @@ from demo.systems.errors import SystemsError
 HOST = "127.0.0.1"
 USERNAME = "gridcrm"
 OUTGOING = tuple(
-    f"{system}/outgoing" for system in ("cis", "mdm", "han", "oms", "weather", "dialer", "print")
+    f"{system}/outgoing" for system in ("cis", "mdm", "ami", "han", "oms", "weather", "dialer", "print")
 )
 INCOMING = ("dialer/incoming", "print/incoming")
 

@@ -19,6 +19,7 @@ from demo.world import campaigns, cis, contacts, crm, ledger
 from demo.world.billing import Metered, make_bills
 from demo.world.block import Block, make_block
 from demo.world.clock import LocalDay, local_day, market_start_epoch
+from demo.world.cmep import is_taken_over, write_cmep
 from demo.world.config import Ints, WorldConfig, WorldError, date_of, day_number
 from demo.world.dialer import HEADER as DIALER_HEADER
 from demo.world.dialer import History
@@ -34,6 +35,7 @@ from demo.world.weather import make_weather
 FOLDERS = (
     "cis/outgoing",
     "mdm/outgoing",
+    "ami/outgoing",
     "han/outgoing",
     "oms/outgoing",
     "weather/outgoing",
@@ -276,6 +278,11 @@ class _World:
         parts.append(actual(sunny, EXPORT, stamp, exported[sunny]))
         reads = together(parts)
         self.values += len(reads) * 96
+        taken_over = is_taken_over(block.people.premises.number)[reads.meter]
+        if taken_over.any():
+            with self.sftp.write(f"ami/outgoing/AMI_{day:%Y%m%d}_{block.number:02d}.cmep.gz") as stream:
+                write_cmep(stream, day, reads.take(np.flatnonzero(taken_over)), *names)
+        reads = reads.take(np.flatnonzero(~taken_over))
         name = f"NEM12#{day:%Y%m%d}{block.number:02d}#RIVERB#GRIDCRM"
         with self.sftp.write(f"mdm/outgoing/{name}.zip") as stream:
             write_nem12(stream, f"{name}.csv", day, reads, *names, has_export)

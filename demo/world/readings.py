@@ -166,7 +166,7 @@ class Faults:
 
 
 @cache
-def _value_table() -> NDArray[np.uint8]:
+def value_table() -> NDArray[np.uint8]:
     """Text of every Wh as kWh, three decimals and a comma, padded with NUL; negatives follow positives."""
     wh = np.concatenate([np.arange(MAX_WH + 1), -np.arange(1, _MAX_NEGATIVE + 1)])
     size = np.abs(wh)
@@ -182,7 +182,7 @@ def _value_table() -> NDArray[np.uint8]:
     return np.frombuffer(np.array(text.to_pylist(), dtype="S7").tobytes(), np.uint8).reshape(-1, 7)
 
 
-def _matrix(texts: pa.Array) -> NDArray[np.uint8]:
+def matrix(texts: pa.Array) -> NDArray[np.uint8]:
     """Texts as rows of bytes padded with NUL, which never occurs in a file and is dropped at the end."""
     lengths = pc.max(pc.binary_length(texts)).as_py() or 1
     padded = pc.ascii_rpad(texts, width=lengths, padding="\0")
@@ -251,7 +251,7 @@ def write_nem12(
                 ",",
             )
             index = np.where(part.wh >= 0, part.wh, MAX_WH - part.wh)
-            values = _value_table()[index].reshape(len(part), -1)
-            body = np.concatenate([_matrix(head), values, _matrix(_tails(part, update))], axis=1).ravel()
+            values = value_table()[index].reshape(len(part), -1)
+            body = np.concatenate([matrix(head), values, matrix(_tails(part, update))], axis=1).ravel()
             out.write(body[body != 0].tobytes())
         out.write(b"900\r\n")

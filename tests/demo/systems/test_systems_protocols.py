@@ -15,7 +15,7 @@ from demo.systems.environment import Places
 
 def test_sftp_shows_the_tree_and_takes_a_drop_by_temporary_name(systems, open_sftp):
     sftp = open_sftp(systems.env)
-    assert set(sftp.listdir("/")) == {"cis", "mdm", "han", "oms", "weather", "dialer", "print"}
+    assert set(sftp.listdir("/")) == {"cis", "mdm", "ami", "han", "oms", "weather", "dialer", "print"}
     with sftp.open("/dialer/incoming/list.csv.part", "wb") as stream:
         stream.write(b"a,b\r\n1,2\r\n")
     sftp.posix_rename("/dialer/incoming/list.csv.part", "/dialer/incoming/list.csv")

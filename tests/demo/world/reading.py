@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 
@@ -31,6 +33,35 @@ def nem12_days(path: Path) -> Iterator[tuple[str, str, str, list[int], str, list
                 ranges.append(later)
             assert part[98] == ("V" if ranges else "A")
             yield nmi, suffix, part[1], values, part[101], ranges
+
+
+def cmep_days(path: Path) -> Iterator[tuple[str, str, str, list[int], str, list[str]]]:
+    """The same of a gzipped CMEP file: ranges as NEM12 has them, times checked to be UTC."""
+    for line in gzip.decompress(path.read_bytes()).decode("ascii").splitlines():
+        part = line.split(",")
+        assert (part[0], part[8], part[9], part[12], part[13]) == ("MEPMD01", "OK", "E", "00000015", "96")
+        assert len(part) == 14 + 3 * 96
+        times, qualities, values = (part[14 + i :: 3] for i in range(3))
+        first = datetime.strptime(times[0], "%Y%m%d%H%M")
+        assert (first.hour, first.minute) == (6, 15)
+        assert set(times[1:]) == {""}
+        at = [i for i, quality in enumerate(qualities) if quality != "R0"]
+        ranges = []
+        if at:
+            low, high = at[0] + 1, at[-1] + 1
+            ranges = [
+                f"400,1,{low - 1},A,,",
+                f"400,{low},{high},{qualities[at[0]]},,",
+                f"400,{high + 1},96,A,,",
+            ]
+        suffix = {"KWH": "E1", "GKWH": "B1"}[part[10]]
+        day = f"{first:%Y%m%d}"
+        yield part[5], suffix, day, [round(float(v) * 1000) for v in values], f"{part[6]}00", ranges
+
+
+def meter_days(path: Path) -> Iterator[tuple[str, str, str, list[int], str, list[str]]]:
+    """Whatever the format of the file."""
+    yield from (nem12_days if path.suffix == ".zip" else cmep_days)(path)
 
 
 def rdw_records(path: Path) -> list[bytes]:

@@ -83,6 +83,7 @@ def test_every_business_date_has_every_file_and_the_marker(real_world: Made) -> 
             f"cis/outgoing/CIS.EXTRACT.D{day:%y%m%d}.dat",
             f"cis/outgoing/CIS.EXTRACT.D{day:%y%m%d}.done",
             f"mdm/outgoing/NEM12#{day:%Y%m%d}00#RIVERB#GRIDCRM.zip",
+            f"ami/outgoing/AMI_{day:%Y%m%d}_00.cmep.gz",
             f"han/outgoing/appliance_{day:%Y%m%d}.jsonl.gz",
             f"oms/outgoing/outages_{day:%Y%m%d}.csv",
             f"weather/outgoing/weather_{day:%Y%m%d}.csv",

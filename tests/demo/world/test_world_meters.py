@@ -16,12 +16,12 @@ from demo.world.grid import make_outages
 from demo.world.identifiers import service_points
 from demo.world.usage import simulate_day
 from demo.world.weather import make_weather
-from tests.demo.world.reading import nem12_days
+from tests.demo.world.reading import meter_days
 from tests.demo.world.worlds import Made
 
 
 def _files(made: Made) -> list[Path]:
-    return sorted((made.sftp / "mdm/outgoing").glob("*.zip"))
+    return sorted([*(made.sftp / "mdm/outgoing").glob("*.zip"), *(made.sftp / "ami/outgoing").glob("*.gz")])
 
 
 def test_local_days_have_92_96_and_100_quarter_hours() -> None:
@@ -56,10 +56,14 @@ def test_energy_in_the_files_is_the_simulators_to_the_watt_hour(clean_world: Mad
             if {config.start_day + i - 1, config.start_day + i} & dark_days:
                 continue  # power cuts are tested apart
             first = epochs.index(int(np.datetime64(f"{day}T06:00", "s").astype(int)))
-            (path,) = (
-                p for p in _files(clean_world) if p.name.startswith(f"NEM12#{day:%Y%m%d}{number:02d}#")
-            )
-            found = {(nmi, suffix): values for nmi, suffix, *_, values, _u, _r in nem12_days(path)}
+            heads = (f"NEM12#{day:%Y%m%d}{number:02d}#", f"AMI_{day:%Y%m%d}_{number:02d}")
+            paths = [p for p in _files(clean_world) if p.name.startswith(heads)]
+            assert len(paths) == 2
+            found = {
+                (nmi, suffix): values
+                for path in paths
+                for nmi, suffix, *_, values, _u, _r in meter_days(path)
+            }
             for row, nmi in enumerate(names):
                 assert found[nmi, "E1"] == imported[row, first : first + 96].tolist()
                 if (nmi, "B1") in found:
@@ -77,7 +81,7 @@ def test_a_power_cut_leaves_zeros_inside_it(real_world: Made) -> None:
     assert text.count("OUT") > 0
     cut = 0
     for path in _files(real_world):
-        for *_, values, _update, ranges in nem12_days(path):
+        for *_, values, _update, ranges in meter_days(path):
             for line in ranges:
                 if "Power outage" in line:
                     _, low, high, *_ = line.split(",")
@@ -89,7 +93,7 @@ def test_a_power_cut_leaves_zeros_inside_it(real_world: Made) -> None:
 def test_ranges_cover_the_day_without_a_gap(real_world: Made) -> None:
     methods: Counter[str] = Counter()
     for path in _files(real_world):
-        for *_, ranges in nem12_days(path):
+        for *_, ranges in meter_days(path):
             if ranges:
                 bounds = [tuple(map(int, r.split(",")[1:3])) for r in ranges]
                 assert bounds[0][0] == 1
@@ -97,7 +101,7 @@ def test_ranges_cover_the_day_without_a_gap(real_world: Made) -> None:
                 assert all(b[0] == a[1] + 1 for a, b in pairwise(bounds))
                 methods.update(r.split(",")[3] for r in ranges)
     assert methods["A"] > 0
-    assert set(methods) - {"A"} <= {"S53", "F52", "E52"}
+    assert set(methods) - {"A"} <= {"S53", "F52", "E52", "A53", "A52"}
     assert len(methods) > 1
 
 
@@ -105,7 +109,7 @@ def test_the_dirt_of_real_meters_is_there(real_world: Made) -> None:
     rows: dict[tuple[str, str, str], list[tuple[str, list[int]]]] = defaultdict(list)
     by_file: Counter[tuple[str, str, str, str]] = Counter()
     for path in _files(real_world):
-        for nmi, suffix, day, values, update, _ranges in nem12_days(path):
+        for nmi, suffix, day, values, update, _ranges in meter_days(path):
             rows[nmi, suffix, day].append((update, values))
             by_file[path.name, nmi, suffix, day] += 1
     days = real_world.config.days
@@ -126,7 +130,7 @@ def test_clean_meters_report_every_day_once(clean_world: Made) -> None:
     config = clean_world.config
     count: Counter[tuple[str, str]] = Counter()
     for path in _files(clean_world):
-        count.update((nmi, day) for nmi, suffix, day, *_ in nem12_days(path) if suffix == "E1")
+        count.update((nmi, day) for nmi, suffix, day, *_ in meter_days(path) if suffix == "E1")
     assert len(count) == config.customers * config.days
     assert set(count.values()) == {1}
 
