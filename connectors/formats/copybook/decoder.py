@@ -1,203 +1,44 @@
 """COBOL extracts by copybook: EBCDIC or ASCII, fixed or variable records, many record types in one file.
 
-Belongs here: the settings and the flow of one file: blocks → record types → matrices → batches and rejects.
-Does not belong here: the copybook language, value formats, record framing; each has its own ``copybook_``
-module.
+Belongs here: the flow of one file: blocks → record types → places → columns → batches and rejects. Does not
+belong here: settings (``settings``, ``plan``), the copybook language, value formats, record framing.
 
-Numbers are decoded column by column over all records of a block; no Python runs per record. A record with a
-byte that is no value of its field goes to quarantine with the field's name; a number of nothing but blanks
-is null.
+A record is what the record format tells apart: a fixed length, what a descriptor word or length field covers,
+a line. Numbers are decoded column by column over all records of a block; no Python runs per record. A record
+with a byte that is no value of its field goes to quarantine with the field's name; a number of nothing but
+blanks is null.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import Field as Setting
-from pydantic import field_validator
 
 from connectors.formats.base import (
-    RECORD_NO,
     DecodeResult,
     Format,
-    FormatSettings,
     RefusedFile,
     Reject,
     Settings,
-    SettingsError,
     TableSink,
     parse_settings,
 )
-from connectors.formats.copybook.layout import Column, Layout, TableCounter, decode_rows, lay_out
-from connectors.formats.copybook.parser import Field, Usage, parse_copybook
-from connectors.formats.copybook.records import RDW_BYTES, Block, read_blocks
-from connectors.formats.copybook.totals import Totals, TotalSettings
-from connectors.formats.copybook.values import Bytes2D, ValueOptions, code_page, decode_values
+from connectors.formats.columns import BoolMask
+from connectors.formats.copybook.framing import Fixed
+from connectors.formats.copybook.hierarchy import UNKNOWN, Hierarchy
+from connectors.formats.copybook.layout import Column
+from connectors.formats.copybook.parser import Usage
+from connectors.formats.copybook.places import check_rows, decode_rows, gather
+from connectors.formats.copybook.plan import Plan, RecordType, make_plan
+from connectors.formats.copybook.records import Block, Surroundings, read_blocks
+from connectors.formats.copybook.settings import ANY, CopybookSettings
+from connectors.formats.copybook.totals import Totals
+from connectors.formats.copybook.values import Bytes2D, decode_values
 
 Rows = npt.NDArray[np.int64]
-
-
-class RecordSettings(FormatSettings):
-    """One record type: the group of the copybook that describes it, and the table its records go to."""
-
-    group: str
-    table: str
-
-
-class CopybookSettings(FormatSettings):
-    """How a site writes its extract.
-
-    - ``copybook``: the text, or the path of a file that holds it; ``is_free_form`` without columns 1–6.
-    - ``code_page``: any single-byte EBCDIC or ASCII code page; control characters become spaces unless
-      ``keep_control_characters``; text is cut of blanks at ``trim`` (right, left, both, none).
-    - ``floating_point`` of COMP-1 and COMP-2; ``comp5_big_endian`` is false for extracts of small machines.
-    - ``record_format``: F with ``record_length`` (by default the copybook's), or V (also named RDW) with the
-      ``rdw_`` settings; ``file_header_bytes`` and ``file_footer_bytes`` surround the records.
-    - ``discriminator`` and ``records``: the field that tells record types apart, and for each of its values
-      the group and table; or ``record_table`` for the one table of a file with one record type.
-    - ``control_totals``: what the trailer declares, see :class:`TotalSettings`.
-    """
-
-    copybook: str
-    is_free_form: bool = False
-    code_page: str = "cp037"
-    keep_control_characters: bool = False
-    trim: Literal["right", "left", "both", "none"] = "right"
-    floating_point: Literal["ibm", "ieee754"] = "ibm"
-    comp5_big_endian: bool = True
-    record_format: Literal["F", "V", "RDW"] = "F"
-    record_length: int | None = Setting(default=None, gt=0)
-    rdw_big_endian: bool = True
-    rdw_inclusive: bool = True
-    rdw_adjustment: int = 0
-    file_header_bytes: int = Setting(default=0, ge=0)
-    file_footer_bytes: int = Setting(default=0, ge=0)
-    discriminator: str | None = None
-    records: dict[str, RecordSettings] = Setting(default_factory=dict)
-    record_table: str | None = None
-    control_totals: list[TotalSettings] = Setting(default_factory=list)
-
-    @field_validator("records", mode="before")
-    @classmethod
-    def _text_keys(cls, value: object) -> object:
-        # YAML reads the record type 1 as a number.
-        return {str(key): entry for key, entry in value.items()} if isinstance(value, dict) else value
-
-
-@dataclass(frozen=True)
-class RecordType:
-    """One kind of record: its table and the part of the copybook it is laid out by."""
-
-    table: str
-    label: str
-    root: Field
-    branch: Field | None
-    schema: pa.Schema
-    full_size: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Settings and copybook, ready to decode."""
-
-    settings: CopybookSettings
-    types: dict[str, RecordType]  # by discriminator value; the only key is "" where there is no discriminator
-    discriminator: Column | None
-    record_length: int
-    options: ValueOptions
-
-    @property
-    def schemas(self) -> dict[str, pa.Schema]:
-        """Tables by name."""
-        return {record_type.table: record_type.schema for record_type in self.types.values()}
-
-
-def make_plan(settings: CopybookSettings) -> Plan:
-    """Read the copybook and check every setting against it; raises :class:`SettingsError`."""
-    roots = parse_copybook(_copybook_text(settings.copybook), is_free_form=settings.is_free_form)
-    sizes = {root.name: lay_out(root, None, {}).size for root in roots}
-    page = code_page(settings.code_page, settings.keep_control_characters)
-    options = ValueOptions(page, settings.floating_point == "ibm", settings.comp5_big_endian, settings.trim)
-    types: dict[str, RecordType] = {}
-    discriminator = None
-    if settings.records:
-        if settings.discriminator is None:
-            raise SettingsError("format copybook: setting 'discriminator': needed where 'records' is given")
-        if settings.record_table is not None:
-            raise SettingsError("format copybook: setting 'record_table': not together with 'records'")
-        discriminator = _find_discriminator(roots, settings.discriminator)
-        for value, record in settings.records.items():
-            root, branch = _find_group(roots, record.group, value)
-            types[value.strip()] = _record_type(root, branch, record.table, value, sizes)
-    else:
-        if settings.discriminator is not None:
-            raise SettingsError("format copybook: setting 'records': needed where 'discriminator' is given")
-        if len(roots) > 1:
-            raise SettingsError(
-                "format copybook: setting 'records': the copybook has several 01 levels; say which is which"
-            )
-        table = settings.record_table or roots[0].column
-        types[""] = _record_type(roots[0], None, table, table, sizes)
-    tables = [record_type.table for record_type in types.values()]
-    if len(set(tables)) < len(tables):
-        raise SettingsError("format copybook: setting 'records': two record types go to the same table")
-    longest = max(sizes.values())
-    length = settings.record_length or longest
-    plan = Plan(settings, types, discriminator, length, options)
-    Totals(settings.control_totals, plan.schemas)
-    return plan
-
-
-def _copybook_text(value: str) -> str:
-    if "\n" in value:
-        return value
-    path = Path(value)
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise SettingsError(
-            f"format copybook: setting 'copybook': cannot read '{value}': {error.strerror}"
-        ) from None
-
-
-def _record_type(
-    root: Field, branch: Field | None, table: str, label: str, sizes: dict[str, int]
-) -> RecordType:
-    layout = lay_out(root, branch, {})
-    if "_record_no" in [column.name for column in layout.columns]:
-        raise SettingsError("format copybook: setting 'copybook': the field name _RECORD_NO is taken")
-    schema = pa.schema([RECORD_NO, *layout.fields])
-    return RecordType(table, label, root, branch, schema, max(sizes[root.name], layout.size))
-
-
-def _find_group(roots: list[Field], name: str, value: str) -> tuple[Field, Field | None]:
-    wanted = name.upper().replace("_", "-")
-    for root in roots:
-        for entry in root.walk():
-            if entry.name.replace("_", "-") == wanted:
-                return root, None if entry is root else entry
-    raise SettingsError(
-        f"format copybook: setting 'records.{value}.group': no field '{name}' in the copybook"
-    )
-
-
-def _find_discriminator(roots: list[Field], name: str) -> Column:
-    wanted = name.lower().replace("-", "_")
-    found: dict[tuple[int, int], Column] = {}
-    for root in roots:
-        for column in lay_out(root, None, {}).columns:
-            if column.field.column == wanted and column.repeats is None:
-                found.setdefault((column.offset, column.size), column)
-    if len(found) != 1:
-        what = "lies at several places of" if found else "is not a field of"
-        raise SettingsError(f"format copybook: setting 'discriminator': '{name}' {what} the copybook")
-    return next(iter(found.values()))
 
 
 def schema(settings: Settings) -> dict[str, pa.Schema]:
@@ -209,7 +50,11 @@ def decode(stream: BinaryIO, settings: Settings, sink: TableSink, name: str) -> 
     """Decode one extract; see :func:`connectors.formats.decode`."""
     plan = make_plan(parse_settings(CopybookSettings, "copybook", settings))
     run = _Run(plan, sink)
-    for block in read_blocks(stream, plan.settings, plan.record_length, name):
+    longest = max(record_type.full_size for record_type in plan.types)
+    around = Surroundings(
+        plan.settings.file_header_bytes, plan.settings.file_footer_bytes, longest, plan.options.page.space
+    )
+    for block in read_blocks(stream, plan.framing, around, name):
         run.block(block)
     if not run.result.records_read:
         raise RefusedFile(f"{name}: holds no record")
@@ -225,124 +70,159 @@ class _Run:
         self.sink = sink
         self.result = DecodeResult()
         self.totals = Totals(plan.settings.control_totals, plan.schemas)
-        self._layouts: dict[tuple[str, tuple[tuple[str, int], ...]], Layout] = {}
-        self._header = 0 if plan.settings.record_format == "F" else RDW_BYTES
+        self.hierarchy = Hierarchy(plan.types)
+        self._index = {record_type.table: index for index, record_type in enumerate(plan.types)}
+        self._longest_fixed = plan.framing.length if isinstance(plan.framing, Fixed) else 0
 
     def block(self, block: Block) -> None:
-        """Decode the records of one block, type by type."""
-        for record_type, rows in self._by_type(block):
+        """Decode the records of one block, type by type, parents before children."""
+        kinds = self._kinds(block)
+        self.hierarchy.begin(kinds, self.result.records_read + 1)
+        for index, record_type in enumerate(self.plan.types):
+            rows = (
+                np.flatnonzero(kinds == index)
+                if len(self.plan.types) > 1 or (kinds < 0).any()
+                else (np.arange(len(kinds), dtype=np.int64))
+            )
             self.result.add_type(record_type.label, len(rows))
             self.totals.count(record_type.table, len(rows))
-            self._decode(block, record_type, rows, {})
+            if len(rows):
+                self._decode(block, record_type, rows)
+        self.hierarchy.end()
         self.result.records_read += len(block.starts)
 
-    def _by_type(self, block: Block) -> Iterator[tuple[RecordType, Rows]]:
-        everything = np.arange(len(block.starts), dtype=np.int64)
-        column = self.plan.discriminator
-        if column is None:
-            yield self.plan.types[""], everything
-            return
-        rows = self._long_enough(block, everything, column.offset + column.size, "the record type")
-        if not len(rows):
-            return
-        matrix = _gather(block, rows, column.offset + column.size)[:, column.offset :]
-        patterns, inverse = _unique_rows(matrix)
-        unknown = np.zeros(len(rows), dtype=bool)
-        for index, value in enumerate(self._discriminator_values(patterns, column)):
-            chosen = inverse == index
-            record_type = self.plan.types.get(value)
-            if record_type is None:
-                unknown |= chosen
-            else:
-                yield record_type, rows[chosen]
-        known = ", ".join(self.plan.types)
-        self._reject(block, rows[unknown], "unknown_record_type", f"{column.name} is none of {known}")
+    def _kinds(self, block: Block) -> Rows:
+        """The place of each record's type in the plan; those of no type are rejected."""
+        kinds = np.zeros(len(block.starts), dtype=np.int64)
+        everything = np.arange(len(kinds), dtype=np.int64)
+        empty = block.lengths == 0
+        if empty.any():
+            self._reject(block, everything[empty], "empty_record", "an empty line")
+            kinds[empty] = UNKNOWN
+        if not self.plan.discriminators:
+            return kinds
+        known = ", ".join(",".join(key) for key, _ in self.plan.keys)
+        names = ",".join(column.name for column in self.plan.discriminators)
+        first = self.plan.discriminators[0]
+        needed = first.offset + first.size
+        short = ~empty & (block.ends - block.starts < needed)
+        if short.any():
+            reason = f"shorter than the {needed} bytes of the record type"
+            self._reject(block, everything[short], "record_too_short", reason)
+            kinds[short] = UNKNOWN
+        patterns = [self._patterns(block, column) for column in self.plan.discriminators]
+        whole = everything[~short & ~empty]
+        # Patterns are few; their combinations are told apart by one number.
+        number = np.zeros(len(kinds), dtype=np.int64)
+        for values, which in patterns:
+            number = number * len(values) + which
+        for code in np.unique(number[whole]):
+            value: tuple[str, ...] = ()
+            rest = int(code)
+            for values, _ in reversed(patterns):
+                value = (values[rest % len(values)], *value)
+                rest //= len(values)
+            kinds[whole[number[whole] == code]] = self._kind_of(value)
+        unknown = whole[kinds[whole] == UNKNOWN]
+        self._reject(block, unknown, "unknown_record_type", f"{names} is none of {known}")
+        return kinds
 
-    def _discriminator_values(self, patterns: Bytes2D, column: Column) -> list[str]:
+    def _kind_of(self, value: tuple[str, ...]) -> int:
+        for key, record_type in self.plan.keys:
+            if all(wanted in (ANY, found) for wanted, found in zip(key, value, strict=True)):
+                return self._index[record_type.table]
+        return UNKNOWN
+
+    def _patterns(self, block: Block, column: Column) -> tuple[list[str], Rows]:
+        """The values a discriminator has, and which one each record has, "" where it is too short."""
+        which = np.zeros(len(block.starts), dtype=np.int64)
+        there = np.flatnonzero(block.ends - block.starts >= column.offset + column.size)
+        matrix = gather(block.data, block.starts[there] + column.offset, column.size)
+        distinct, inverse = _unique_rows(matrix)
+        which[there] = inverse + 1
+        return ["", *self._discriminator_values(distinct, column)], which
+
+    def _discriminator_values(self, distinct: Bytes2D, column: Column) -> list[str]:
         page = self.plan.options.page
         if column.field.usage is Usage.DISPLAY:
-            return [p.tobytes().translate(page.ascii).decode("latin-1").strip(" \x00") for p in patterns]
-        values, _ = decode_values(patterns, column.field, self.plan.options)
+            return [p.tobytes().translate(page.ascii).decode("latin-1").strip(" \x00") for p in distinct]
+        values, _ = decode_values(distinct, column.field, self.plan.options)
         return [str(value) for value in values.to_pylist()]
 
-    def _layout(self, record_type: RecordType, counts: dict[str, int]) -> Layout:
-        key = (record_type.table, tuple(counts.items()))
-        if key not in self._layouts:
-            self._layouts[key] = lay_out(record_type.root, record_type.branch, counts)
-        return self._layouts[key]
-
-    def _decode(self, block: Block, record_type: RecordType, rows: Rows, counts: dict[str, int]) -> None:
-        if not len(rows):
-            return
-        layout = self._layout(record_type, counts)
-        pending = next((n for n in layout.counters if n not in counts), None)
-        if pending is not None:
-            self._by_counter(block, record_type, rows, counts, pending, layout.counters[pending])
-            return
-        rows = self._long_enough(block, rows, layout.needed, f"a {record_type.table} record")
-        too_long = block.lengths[rows] > max(record_type.full_size, self._fixed_length)
-        if too_long.any():
-            reason = f"longer than the {record_type.full_size} bytes of a {record_type.table} record"
-            self._reject(block, rows[too_long], "record_too_long", reason)
-            rows = rows[~too_long]
-        if not len(rows):
-            return
-        decoded = decode_rows(_gather(block, rows, layout.needed), layout.columns, self.plan.options)
-        self.totals.add(
-            record_type.table, {c.name: a for c, a in zip(layout.columns, decoded.arrays, strict=True)}
-        )
+    def _decode(self, block: Block, record_type: RecordType, rows: Rows) -> None:
+        rows = self._checked(block, record_type, rows)
+        options, layout = self.plan.options, record_type.layout
+        decoded = decode_rows(layout, block.data, block.starts[rows], block.ends[rows], options)
+        columns = layout.columns
+        arrays = {c.name: array for c, array in zip(columns, decoded.arrays, strict=True)}
+        self.totals.add(record_type.table, arrays)
+        good: BoolMask = ~decoded.is_bad
+        if not good.all():
+            for index in np.unique(decoded.first_bad[~good]):
+                column = columns[index]
+                reason = f"{record_type.table}.{column.name} {_complaint(column)}"
+                self._reject(block, rows[decoded.first_bad == index], "bad_value", reason)
+        inherited: list[pa.Array] = []
+        if record_type.parent is not None:
+            inherited, has_parent = self._inherited(block, record_type, record_type.parent, rows, good)
+            good = good & has_parent
         numbers = pa.array(rows + self.result.records_read + 1)
-        batch = pa.RecordBatch.from_arrays([numbers, *decoded.arrays], schema=record_type.schema)
-        bad = decoded.is_bad
-        if bad.any():
-            for index in np.unique(decoded.first_bad[bad]):
-                column = layout.columns[index]
-                chosen = rows[decoded.first_bad == index]
-                self._reject(
-                    block, chosen, "bad_value", f"{record_type.table}.{column.name} {_complaint(column)}"
-                )
-            batch = batch.filter(pa.array(~bad))
+        batch = pa.RecordBatch.from_arrays([numbers, *inherited, *decoded.arrays], schema=record_type.schema)
+        if not good.all():
+            batch = batch.filter(pa.array(good))
+        if record_type.lends:
+            lent = {name: batch.column(name) for name in record_type.lends}
+            self.hierarchy.loaded(record_type, rows[good], lent)
+        elif not self.hierarchy.is_flat:
+            self.hierarchy.loaded(record_type, rows[good], {})
         self.result.loaded += batch.num_rows
         self.result.write(self.sink, record_type.table, batch)
 
-    @property
-    def _fixed_length(self) -> int:
-        return self.plan.record_length if self.plan.settings.record_format == "F" else 0
-
-    def _by_counter(
-        self,
-        block: Block,
-        record_type: RecordType,
-        rows: Rows,
-        counts: dict[str, int],
-        name: str,
-        counter: TableCounter,
-    ) -> None:
-        """Records whose table occurs equally often have one layout: take them together."""
-        column = counter.column
-        rows = self._long_enough(block, rows, column.offset + column.size, f"a {record_type.table} record")
-        if not len(rows):
-            return
-        decoded = decode_rows(_gather(block, rows, column.offset + column.size), [column], self.plan.options)
-        values = decoded.arrays[0].fill_null(-1).to_numpy()
-        outside = decoded.is_bad | (values < counter.minimum) | (values > counter.maximum)
-        reason = (
-            f"{record_type.table}.{column.name} is not a count from {counter.minimum} to {counter.maximum}"
+    def _checked(self, block: Block, record_type: RecordType, rows: Rows) -> Rows:
+        """Records that are as long as their fields and counters say; the others are rejected."""
+        table = record_type.table
+        too_long = block.lengths[rows] > max(record_type.full_size, self._longest_fixed)
+        if too_long.any():
+            reason = f"longer than the {record_type.full_size} bytes of a {table} record"
+            self._reject(block, rows[too_long], "record_too_long", reason)
+            rows = rows[~too_long]
+        faults = check_rows(
+            record_type.layout, block.data, block.starts[rows], block.ends[rows], self.plan.options
         )
-        self._reject(block, rows[outside], "bad_counter", reason)
-        for value in np.unique(values[~outside]):
-            chosen = rows[(values == value) & ~outside]
-            self._decode(block, record_type, chosen, {**counts, name: int(value)})
+        if not faults.code.any():
+            return rows
+        self._reject(
+            block, rows[faults.is_short], "record_too_short", f"shorter than the fields of a {table} record"
+        )
+        for varying, wrong in faults.by_counter():
+            name = varying.counter.column.name if varying.counter else ""
+            reason = f"{table}.{name} is not a count from {varying.minimum} to {varying.maximum}"
+            self._reject(block, rows[wrong], "bad_counter", reason)
+        return rows[faults.code == 0]
 
-    def _long_enough(self, block: Block, rows: Rows, needed: int, what: str) -> Rows:
-        short = block.lengths[rows] < needed
-        if short.any():
-            self._reject(block, rows[short], "record_too_short", f"shorter than the {needed} bytes of {what}")
-        return rows[~short]
+    def _inherited(
+        self, block: Block, child: RecordType, parent: RecordType, rows: Rows, good: BoolMask
+    ) -> tuple[list[pa.Array], BoolMask]:
+        """Number and columns of each record's parent; records without one are rejected."""
+        owners = self.hierarchy.owners(parent, rows)
+        orphan, lost = owners.is_orphan & good, owners.is_lost & good
+        self._reject(
+            block, rows[orphan], "orphan", f"no {parent.table} record before it that it could belong to"
+        )
+        self._reject(
+            block,
+            rows[lost],
+            "parent_quarantined",
+            f"the {parent.table} record it belongs to is in quarantine",
+        )
+        has_parent = ~(owners.is_orphan | owners.is_lost)
+        picks = np.where(has_parent, owners.picks, 0)
+        borrowed = [self.hierarchy.borrowed(parent, name, picks) for name in child.parent_columns]
+        return [pa.array(owners.numbers), *borrowed], has_parent
 
     def _reject(self, block: Block, rows: Rows, rule: str, reason: str) -> None:
         for row in rows:
-            offset = block.file_offset + int(block.starts[row]) - self._header
+            offset = block.offset(int(row)) - self.plan.framing.prefix
             number = self.result.records_read + int(row) + 1
             self.result.reject(self.sink, Reject(number, offset, block.record(int(row)), rule, reason))
 
@@ -350,28 +230,25 @@ class _Run:
 def _complaint(column: Column) -> str:
     if column.repeats is not None:
         return "holds an element that is not valid"
-    usage = column.field.usage
-    kinds = {Usage.PACKED: "packed", Usage.BINARY: "binary", Usage.DISPLAY: "zoned"}
-    return f"is not a valid {kinds.get(usage, 'floating')} number"
+    kinds = {
+        Usage.PACKED: "packed",
+        Usage.UNSIGNED_PACKED: "packed",
+        Usage.BINARY: "binary",
+        Usage.DISPLAY: "zoned",
+    }
+    return f"is not a valid {kinds.get(column.field.usage, 'floating')} number"
 
 
-def _gather(block: Block, rows: Rows, width: int) -> Bytes2D:
-    """The first ``width`` bytes of the given records as a matrix; a view where they lie evenly."""
-    starts = block.starts[rows]
-    steps = np.diff(starts)
-    if len(starts) and (len(steps) == 0 or (steps == steps[0]).all()):
-        step = int(steps[0]) if len(steps) else width
-        return np.lib.stride_tricks.as_strided(
-            block.data[int(starts[0]) :], shape=(len(starts), width), strides=(step, 1), writeable=False
-        )
-    windows = np.lib.stride_tricks.sliding_window_view(block.data, width)
-    gathered: Bytes2D = windows[starts]
-    return gathered
-
-
-def _unique_rows(matrix: Bytes2D) -> tuple[Bytes2D, npt.NDArray[np.int64]]:
+def _unique_rows(matrix: Bytes2D) -> tuple[Bytes2D, Rows]:
     """Distinct rows of a narrow matrix, and for each row which of them it is."""
     rows, width = matrix.shape
+    if width <= 2:
+        key = matrix[:, 0].astype(np.int64) if width == 1 else matrix[:, 0] * np.int64(256) + matrix[:, 1]
+        seen = np.flatnonzero(np.bincount(key, minlength=1))
+        place = np.zeros(int(seen[-1]) + 1 if len(seen) else 0, dtype=np.int64)
+        place[seen] = np.arange(len(seen))
+        distinct = np.stack([seen >> 8, seen & 255], axis=1) if width == 2 else seen[:, None]
+        return distinct.astype(np.uint8), place[key]
     padded = np.zeros((rows, -(-width // 8) * 8), dtype=np.uint8)
     padded[:, :width] = matrix
     words = padded.view(np.uint64)
@@ -384,7 +261,7 @@ def _unique_rows(matrix: Bytes2D) -> tuple[Bytes2D, npt.NDArray[np.int64]]:
 
 FORMAT = Format(
     name="copybook",
-    version="1",
+    version="2",
     description="COBOL extracts in EBCDIC or ASCII, laid out by a copybook",
     decode=decode,
     schema=schema,

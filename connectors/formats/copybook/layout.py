@@ -1,28 +1,26 @@
-"""Where the fields of one record type lie: offsets, columns and the decoding of a matrix of whole records.
+"""Where the fields of one record type lie: stretches of fixed offsets, and what varies between them.
 
-Belongs here: REDEFINES, OCCURS and OCCURS DEPENDING ON turned into fixed positions, and column names. Does
-not belong here: how records are found in a file (``records``), the value formats
-(``values``).
+Belongs here: REDEFINES, OCCURS, OCCURS DEPENDING ON and SYNCHRONIZED turned into places, and column names.
+Does not belong here: finding those places in records (``places``), how records are found in a file
+(``records``), the value formats (``values``).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter as Tally
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 
 from connectors.formats.base import SettingsError
-from connectors.formats.columns import BoolMask
-from connectors.formats.copybook.parser import Field
-from connectors.formats.copybook.values import Bytes2D, ValueOptions, decode_values, value_type
+from connectors.formats.copybook.parser import Field, Usage
+from connectors.formats.copybook.values import value_type
 
 
-@dataclass(frozen=True)
+@dataclass
 class Column:
-    """A leaf field, or a repeated group with columns of its own, at an offset in its record or element.
+    """A leaf field, or a table with columns of its own, at an offset in its stretch of the record.
 
     ``is_alternative`` marks what lies in a REDEFINES of other bytes: where the bytes are no value of it, they
     are the other reading's, so the value is null and the record is not at fault.
@@ -35,6 +33,7 @@ class Column:
     repeats: int | None = None
     children: tuple[Column, ...] = ()
     is_alternative: bool = False
+    path: tuple[str, ...] = ()
 
     @property
     def type(self) -> pa.DataType:
@@ -46,25 +45,72 @@ class Column:
 
 
 @dataclass(frozen=True)
-class TableCounter:
-    """A field that says how often a table occurs."""
+class Counter:
+    """A field that says how often a table occurs; ``key`` tells counters of one name apart."""
+
+    key: int
+    column: Column
+
+
+@dataclass
+class Fixed:
+    """A stretch of fields at fixed offsets; ``needed`` is the end of the last column, ``size`` of all."""
+
+    columns: list[Column]
+    counters: list[Counter]
+    size: int
+    needed: int
+
+
+@dataclass
+class Varying:
+    """A table whose elements a field counts, or that differ in size; hidden where it names nothing."""
 
     column: Column
+    element: Layout
+    counter: Counter | None
     minimum: int
     maximum: int
+    is_hidden: bool
+
+
+@dataclass
+class Choice:
+    """Readings of the same bytes of which one varies: all begin together and take ``least`` bytes or more."""
+
+    members: list[Layout]
+    least: int
 
 
 @dataclass
 class Layout:
-    """One record type under given counter values.
+    """One record type, or one element of a table: parts that lie one behind the other.
 
-    ``needed`` is the end of the last column, ``size`` of all.
+    ``size`` is the most it takes.
     """
 
-    columns: list[Column] = field(default_factory=list)
-    counters: dict[str, TableCounter] = field(default_factory=dict)
-    needed: int = 0
+    parts: list[Fixed | Varying | Choice] = field(default_factory=list)
     size: int = 0
+
+    @property
+    def fixed(self) -> Fixed | None:
+        """The only part, where nothing varies."""
+        return self.parts[0] if len(self.parts) == 1 and isinstance(self.parts[0], Fixed) else None
+
+    @property
+    def columns(self) -> list[Column]:
+        """All columns in record order."""
+        return list(self._columns())
+
+    def _columns(self) -> Iterator[Column]:
+        for part in self.parts:
+            if isinstance(part, Fixed):
+                yield from part.columns
+            elif isinstance(part, Choice):
+                for member in part.members:
+                    yield from member.columns
+            elif not part.is_hidden:
+                yield part.column
 
     @property
     def fields(self) -> list[pa.Field]:
@@ -72,192 +118,231 @@ class Layout:
         return [pa.field(column.name, column.type) for column in self.columns]
 
 
-@dataclass
-class _Leaf:
-    column: Column
-    path: tuple[str, ...]
+@dataclass(frozen=True)
+class LayoutRules:
+    """What a site decides about places: see the settings of the same names."""
+
+    align_synchronized: bool = True
+    is_room_kept: bool = False
 
 
-def lay_out(root: Field, branch: Field | None, counts: Mapping[str, int]) -> Layout:
-    """Lay out ``root``; of the alternatives that hold ``branch`` only that one is kept.
+def lay_out(root: Field, branches: Sequence[Field] = (), rules: LayoutRules | None = None) -> Layout:
+    """Lay out ``root``; of the alternatives that hold a branch only that one is kept."""
+    maker = _Maker(branches, rules or LayoutRules())
+    run = _Run(0)
+    maker.entry(run, root, (), False, {})
+    layout = run.finish()
+    _name(layout.columns)
+    return layout
 
-    ``counts`` gives the counters known so far; tables of the others are laid out at their maximum, so that
-    the first counter not in ``counts`` already lies where it will be found.
-    """
-    maker = _Maker(branch, counts)
-    leaves, size = maker.group(root, 0, (), False, False)
-    columns = _named(leaves)
-    needed = max((c.offset + c.size * (1 if c.repeats is None else c.repeats) for c in columns), default=0)
-    return Layout(columns, maker.counters, needed, size)
+
+class _Run:
+    """Parts in the making; ``base`` is where the open stretch begins when every table has its maximum."""
+
+    def __init__(self, base: int) -> None:
+        self.start = base
+        self.base = base
+        self.at = 0
+        self.parts: list[Fixed | Varying | Choice] = []
+        self.columns: list[Column] = []
+        self.counters: list[Counter] = []
+
+    def align(self, bound: int) -> None:
+        """Slack bytes up to the next multiple of ``bound``."""
+        self.at += -(self.base + self.at) % bound
+
+    def add(self, part: Varying | Choice, size: int) -> None:
+        """End the open stretch and put something that varies behind it; ``size`` is its maximum."""
+        self._close()
+        self.parts.append(part)
+        self.base += size
+
+    def finish(self) -> Layout:
+        """The layout of all parts."""
+        if self.at or not self.parts:
+            self._close()
+        return Layout(self.parts, self.base - self.start)
+
+    def _close(self) -> None:
+        if not self.at and self.parts:
+            return
+        needed = max((c.offset + c.size * (c.repeats or 1) for c in self.columns), default=0)
+        self.parts.append(Fixed(self.columns, self.counters, self.at, needed))
+        self.base += self.at
+        self.at, self.columns, self.counters = 0, [], []
+
+
+_Seen = dict[str, tuple[list[Counter], Column]]
 
 
 class _Maker:
-    def __init__(self, branch: Field | None, counts: Mapping[str, int]) -> None:
-        self.branch = branch
-        self.counts = counts
-        self.counters: dict[str, TableCounter] = {}
-        self.seen: dict[str, Column] = {}
+    """Lays out entry by entry; one that is measuring takes every table at its maximum."""
 
-    def group(
-        self, group: Field, at: int, path: tuple[str, ...], is_alternative: bool, is_inside_table: bool
-    ) -> tuple[list[_Leaf], int]:
-        """Leaves under a group that starts at ``at``, and the group's size."""
-        leaves: list[_Leaf] = []
-        starts: dict[str, int] = {}
-        start, chosen = at, self._chosen(group)
-        for child in group.children:
-            here = at
-            if child.redefines is not None:
-                if child.redefines not in starts:
-                    raise SettingsError(
-                        f"copybook line {child.line}: {child.name} redefines {child.redefines}, "
-                        "which is not a field before it in the same group"
-                    )
-                here = starts[child.redefines]
-            starts[child.name] = here
-            family = chosen.get(id(child))
-            if family is None or family is child:
-                alternative = is_alternative or (child.redefines is not None and family is None)
-                found, size = self._entry(child, here, path, alternative, is_inside_table)
-                leaves += found
-            else:
-                # Another record type's branch: it only takes room, and its counters are not of this record.
-                _, size = self._aside()._entry(child, here, path, False, is_inside_table)
-            at = max(at, here + size)
-        return leaves, at - start
+    def __init__(self, branches: Sequence[Field], rules: LayoutRules, is_measuring: bool = False) -> None:
+        self.branches = branches
+        self.rules = rules
+        self.is_measuring = is_measuring
+        self.keys = 0
 
-    def _aside(self) -> _Maker:
-        """A maker for what is left out; it knows the fields so far and adds none."""
-        other = _Maker(None, {})
-        other.seen = dict(self.seen)
-        return other
-
-    def _chosen(self, group: Field) -> dict[int, Field]:
-        """For every child that shares its bytes with the branch (or what holds it): the one to keep."""
-        if self.branch is None:
-            return {}
-        kept = next((c for c in group.children if any(f is self.branch for f in c.walk())), None)
-        if kept is None:
-            return {}
-        by_name = {c.name: c for c in group.children}
-
-        def origin(child: Field) -> Field:
-            while child.redefines is not None and by_name.get(child.redefines, child) is not child:
-                child = by_name[child.redefines]
-            return child
-
-        return {id(c): kept for c in group.children if origin(c) is origin(kept)}
-
-    def _entry(
-        self, entry: Field, at: int, path: tuple[str, ...], is_alternative: bool, is_inside_table: bool
-    ) -> tuple[list[_Leaf], int]:
-        inside = is_inside_table or entry.is_repeated
+    def entry(
+        self, run: _Run, entry: Field, path: tuple[str, ...], is_alternative: bool, seen: _Seen
+    ) -> None:
+        """Put an entry at the end of the run; ``seen`` are the fields a table may depend on."""
+        run.align(self._lead(entry))
         below = path if entry.is_filler else (*path, entry.column)
-        offset = 0 if entry.is_repeated else at
-        children: list[_Leaf] = []
-        if entry.is_group:
-            children, size = self.group(
-                entry, offset, () if entry.is_repeated else below, is_alternative, inside
-            )
+        if entry.is_repeated:
+            self._table(run, entry, below, is_alternative, seen)
+        elif entry.is_group:
+            self._group(run, entry, below, is_alternative, seen)
         else:
-            size = entry.element_size
-        if not entry.is_repeated:
-            if entry.is_group:
-                return children, size
-            column = Column(entry.column, entry, at, size, is_alternative=is_alternative)
-            self.seen[entry.name] = column
-            return ([] if entry.is_filler else [_Leaf(column, below)]), size
-        count = self._count(entry, is_inside_table)
-        named = tuple(_named(children))
-        column = Column(entry.column, entry, at, size, count, named, is_alternative)
-        is_empty = entry.is_filler and not named if entry.is_group else entry.is_filler
-        if entry.is_group and not named:
-            is_empty = True
-        return ([] if is_empty else [_Leaf(column, below)]), size * count
+            column = Column(
+                entry.column, entry, run.at, entry.size, is_alternative=is_alternative, path=below
+            )
+            run.at += entry.size
+            seen[entry.name] = (run.counters, column)
+            if not entry.is_hidden:
+                run.columns.append(column)
 
-    def _count(self, entry: Field, is_inside_table: bool) -> int:
-        name = entry.depending_on
-        if name is None:
-            return entry.occurs_max
-        where = f"copybook line {entry.line}: {entry.name} depends on {name}"
-        if is_inside_table:
-            raise SettingsError(f"{where} inside another table; elements of varying size are not supported")
-        counter = self.seen.get(name)
-        if counter is None or not pa.types.is_int64(counter.type):
+    def _group(
+        self, run: _Run, group: Field, path: tuple[str, ...], is_alternative: bool, seen: _Seen
+    ) -> None:
+        for family in _families(group):
+            branch = next((c for c in family for f in c.walk() if any(f is b for b in self.branches)), None)
+            kept = family if branch is None else [branch]
+            self._family(run, family, kept, path, is_alternative, seen)
+
+    def _family(
+        self,
+        run: _Run,
+        family: list[Field],
+        kept: list[Field],
+        path: tuple[str, ...],
+        is_alternative: bool,
+        seen: _Seen,
+    ) -> None:
+        """Fields that share their bytes; those not kept are another record type's and only take room."""
+        run.align(self._lead(family[0]))
+        if len(family) == 1:
+            self.entry(run, family[0], path, is_alternative, seen)
+            return
+        origin = kept[0] if len(kept) == 1 else family[0]
+        least = max((self._size(c, run.base + run.at) for c in family if c not in kept), default=0)
+        if not any(self._varies(child) for child in kept):
+            start = end = run.at
+            for child in kept:
+                run.at = start
+                self.entry(run, child, path, is_alternative or child is not origin, seen)
+                end = max(end, run.at)
+            run.at = max(end, start + least)
+            return
+        members = []
+        for child in kept:
+            inner = _Run(run.base + run.at)
+            self.entry(inner, child, path, is_alternative or child is not origin, seen)
+            members.append(inner.finish())
+        run.add(Choice(members, least), max(least, *(member.size for member in members)))
+
+    def _table(
+        self, run: _Run, entry: Field, path: tuple[str, ...], is_alternative: bool, seen: _Seen
+    ) -> None:
+        inner, scope = _Run(run.base + run.at), dict(seen)
+        if entry.is_group:
+            self._group(inner, entry, (), is_alternative, scope)
+        else:
+            inner.at = entry.size
+            if not entry.is_hidden:
+                inner.columns = [Column(entry.column, entry, 0, entry.size)]
+        if self.rules.align_synchronized:
+            # Each element begins on the same bounds as the first.
+            inner.at += -(inner.base + inner.at - inner.start) % max(_bound(f) for f in entry.walk())
+        element = inner.finish()
+        columns = element.columns
+        _name(columns)
+        children = tuple(columns) if entry.is_group else ()
+        size, most = element.size, entry.occurs_max
+        column = Column(entry.column, entry, run.at, size, most, children, is_alternative, path)
+        counter = None
+        if entry.depending_on is not None and not self.is_measuring:
+            counter = self._counter(entry, entry.depending_on, seen)
+        if counter is None and element.fixed:
+            if columns:
+                run.columns.append(column)
+            run.at += size * most
+            return
+        varying = Varying(column, element, counter, entry.occurs_min, most, not columns)
+        if counter is not None and self.rules.is_room_kept:
+            run.add(Choice([Layout([varying], size * most)], size * most), size * most)
+        else:
+            run.add(varying, size * most)
+
+    def _counter(self, entry: Field, name: str, seen: _Seen) -> Counter:
+        where = f"{entry.place}: {entry.name} depends on {name}"
+        if name not in seen or not pa.types.is_int64(seen[name][1].type):
             raise SettingsError(f"{where}, which is not a whole number before it in the record")
-        self.counters.setdefault(name, TableCounter(counter, entry.occurs_min, entry.occurs_max))
-        return self.counts.get(name, entry.occurs_max)
+        counters, column = seen[name]
+        known = next((c for c in counters if c.column is column), None)
+        if known is None:
+            self.keys += 1
+            known = Counter(self.keys, column)
+            counters.append(known)
+        return known
+
+    def _varies(self, entry: Field) -> bool:
+        return not self.is_measuring and any(f.depending_on is not None for f in entry.walk())
+
+    def _size(self, entry: Field, base: int) -> int:
+        """The most an entry takes that starts at ``base``."""
+        run = _Run(base)
+        _Maker((), self.rules, is_measuring=True).entry(run, entry, (), False, {})
+        return run.finish().size
+
+    def _lead(self, entry: Field) -> int:
+        """The bound of the first field of an entry: slack comes before the group, not into it."""
+        while entry.is_group:
+            entry = entry.children[0]
+        return _bound(entry) if self.rules.align_synchronized else 1
 
 
-def _named(leaves: Sequence[_Leaf]) -> list[Column]:
-    """Columns with unique names: the field's own, with its group's before it where two would be the same."""
-    names = [leaf.column.name for leaf in leaves]
+def _bound(entry: Field) -> int:
+    """The bytes a SYNCHRONIZED field is aligned to, as IBM's compilers have it."""
+    if not entry.is_synchronized or entry.is_group:
+        return 1
+    if entry.usage is Usage.DOUBLE:
+        return 8
+    if entry.usage in (Usage.FLOAT, Usage.INDEX, Usage.POINTER):
+        return 4
+    return min(entry.size, 4) if entry.usage is Usage.BINARY and entry.size in (2, 4, 8) else 1
+
+
+def _families(group: Field) -> list[list[Field]]:
+    """The children, each with those that redefine it (or redefine what redefines it)."""
+    families: list[list[Field]] = []
+    owner: dict[str, list[Field]] = {}
+    for child in group.children:
+        if child.redefines is None:
+            families.append([child])
+            owner[child.name] = families[-1]
+            continue
+        if child.redefines not in owner:
+            raise SettingsError(
+                f"{child.place}: {child.name} redefines {child.redefines}, "
+                "which is not a field before it in the same group"
+            )
+        owner[child.redefines].append(child)
+        owner[child.name] = owner[child.redefines]
+    return families
+
+
+def _name(columns: Sequence[Column]) -> None:
+    """Make names unique: the field's own, with its group's before it where two would be the same."""
+    names = [column.name for column in columns]
     for depth in (2, 3, 99):
-        counts = Counter(names)
+        counts = Tally(names)
         names = [
-            "_".join(leaf.path[-depth:]) if counts[n] > 1 else n
-            for n, leaf in zip(names, leaves, strict=True)
+            "_".join(column.path[-depth:]) if counts[n] > 1 else n
+            for n, column in zip(names, columns, strict=True)
         ]
-    counts, used = Counter(names), Counter[str]()
-    columns = []
-    for name, leaf in zip(names, leaves, strict=True):
+    counts, used = Tally(names), Tally[str]()
+    for name, column in zip(names, columns, strict=True):
         used[name] += 1
-        unique = f"{name}_{used[name]}" if counts[name] > 1 else name
-        old = leaf.column
-        columns.append(
-            Column(unique, old.field, old.offset, old.size, old.repeats, old.children, old.is_alternative)
-        )
-    return columns
-
-
-@dataclass
-class DecodedRows:
-    """Arrays by column and, for each record, the index of its first bad column (−1 for none)."""
-
-    arrays: list[pa.Array]
-    first_bad: np.ndarray
-
-    @property
-    def is_bad(self) -> BoolMask:
-        """Mask of records with a bad value."""
-        mask: BoolMask = self.first_bad >= 0
-        return mask
-
-
-def decode_rows(matrix: Bytes2D, columns: Sequence[Column], options: ValueOptions) -> DecodedRows:
-    """Decode a matrix of records (rows as wide as the layout needs, or wider)."""
-    first_bad = np.full(len(matrix), -1, dtype=np.int32)
-    arrays = []
-    for index, column in enumerate(columns):
-        array, bad = _decode_column(matrix, column, options)
-        arrays.append(array)
-        if bad is not None:
-            first_bad[bad & (first_bad < 0)] = index
-    return DecodedRows(arrays, first_bad)
-
-
-def _decode_column(
-    matrix: Bytes2D, column: Column, options: ValueOptions
-) -> tuple[pa.Array, BoolMask | None]:
-    rows = len(matrix)
-    if column.repeats is None:
-        array, bad = decode_values(
-            matrix[:, column.offset : column.offset + column.size], column.field, options
-        )
-        return array, None if column.is_alternative else bad
-    width = column.size * column.repeats
-    elements = np.ascontiguousarray(matrix[:, column.offset : column.offset + width]).reshape(-1, column.size)
-    bad = None
-    if column.children:
-        inner = decode_rows(elements, column.children, options)
-        items: pa.Array = pa.StructArray.from_arrays(inner.arrays, fields=list(column.type.value_type))
-        bad = inner.is_bad if inner.is_bad.any() else None
-    else:
-        items, bad = decode_values(elements, column.field, options)
-    offsets = np.arange(0, (rows + 1) * column.repeats, column.repeats or 1, dtype=np.int32)
-    if not column.repeats:
-        offsets = np.zeros(rows + 1, dtype=np.int32)
-    array = pa.ListArray.from_arrays(pa.array(offsets), items)
-    if bad is None or column.is_alternative:
-        return array, None
-    return array, np.asarray(bad.reshape(rows, column.repeats).any(axis=1))
+        column.name = f"{name}_{used[name]}" if counts[name] > 1 else name

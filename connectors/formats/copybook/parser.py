@@ -1,7 +1,7 @@
-"""COBOL copybooks: source text to a tree of fields with sizes.
+"""COBOL copybooks: sentences to a tree of fields with sizes.
 
-Belongs here: the language of data descriptions (levels, PICTURE, USAGE, OCCURS, REDEFINES). Does not belong
-here: bytes of data; see ``values`` for those and ``layout`` for offsets.
+Belongs here: the language of data descriptions (levels, USAGE, OCCURS, REDEFINES, SIGN …). Does not belong
+here: lines and COPY (``source``), PICTURE (``picture``), offsets (``layout``), bytes of data (``values``).
 """
 
 from __future__ import annotations
@@ -12,23 +12,27 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from connectors.formats.base import SettingsError
-
-MAX_DIGITS = 38
-"""Decimal digits Arrow's decimal128 holds; COBOL itself stops at 31."""
+from connectors.formats.copybook.picture import MAX_REPEAT, Picture, parse_picture
+from connectors.formats.copybook.source import Source
 
 
 class Usage(Enum):
-    """How a number lies in bytes."""
+    """How a value lies in bytes."""
 
     DISPLAY = "display"
     BINARY = "binary"
     PACKED = "packed"
+    UNSIGNED_PACKED = "unsigned packed"
     FLOAT = "float"
     DOUBLE = "double"
+    INDEX = "index"
+    POINTER = "pointer"
 
 
 _USAGES = {
     "DISPLAY": Usage.DISPLAY,
+    "DISPLAY-1": Usage.DISPLAY,
+    "NATIONAL": Usage.DISPLAY,
     "COMP": Usage.BINARY,
     "COMP-0": Usage.BINARY,
     "COMP-4": Usage.BINARY,
@@ -38,50 +42,57 @@ _USAGES = {
     "COMP-2": Usage.DOUBLE,
     "COMP-3": Usage.PACKED,
     "PACKED-DECIMAL": Usage.PACKED,
+    "COMP-6": Usage.UNSIGNED_PACKED,
+    "INDEX": Usage.INDEX,
+    "POINTER": Usage.POINTER,
+    "POINTER-32": Usage.POINTER,
+    "FUNCTION-POINTER": Usage.POINTER,
+    "PROCEDURE-POINTER": Usage.POINTER,
 }
+_BY_ITSELF = {Usage.FLOAT: 4, Usage.DOUBLE: 8, Usage.INDEX: 4, Usage.POINTER: 4}
+"""Bytes of the usages that take no PICTURE (a PROCEDURE-POINTER has 8)."""
+_NO_NUMBER = {66, 77, 78, 88}
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What a PICTURE clause says.
+class Dialect:
+    """How a compiler reads a copybook: the comma as decimal mark, and the bytes of a COMP number.
 
-    ``scale`` counts digits right of the point, leading P included; ``has_point`` says that the point is a
-    byte.
+    ``binary_size`` is ``2-4-8`` (IBM), ``1-2-4-8`` or ``1--8``, the fewest that hold it (Micro Focus).
     """
 
-    is_text: bool
-    size: int
-    digits: int = 0
-    scale: int = 0
-    is_signed: bool = False
-    is_overpunched: bool = False
-    is_edited: bool = False
-    has_point: bool = False
-    trailing_p: int = 0
-
-    @property
-    def precision(self) -> int:
-        """Digits of the value, scaling positions included."""
-        return max(self.digits + self.trailing_p, self.scale, 1)
+    is_decimal_comma: bool = False
+    binary_size: str = "2-4-8"
 
 
 @dataclass
 class Field:
-    """One data description entry; a group has children and no picture. ``is_native`` marks COMP-5."""
+    """One data description entry; a group has children and no size of its own. ``is_native`` marks COMP-5.
+
+    ``blank`` and ``invalid`` are what the settings say of this field: see ``settings.FieldSettings``.
+    """
 
     level: int
     name: str
-    line: int
+    place: str
     picture: Picture | None = None
     usage: Usage = Usage.DISPLAY
+    has_usage: bool = False
     is_native: bool = False
+    has_sign: bool = False
     is_sign_leading: bool = False
     is_sign_separate: bool = False
+    is_synchronized: bool = False
+    is_justified: bool = False
+    is_blank_when_zero: bool = False
     redefines: str | None = None
     occurs_min: int = 1
     occurs_max: int = 1
     is_repeated: bool = False
     depending_on: str | None = None
+    size: int = 0
+    blank: str | None = None
+    invalid: str = "reject"
     children: list[Field] = field(default_factory=list)
 
     @property
@@ -90,9 +101,14 @@ class Field:
         return self.name == "FILLER"
 
     @property
+    def is_hidden(self) -> bool:
+        """Whether no column is made of it: a filler, or an address in a process that is gone."""
+        return self.is_filler or self.usage is Usage.POINTER
+
+    @property
     def is_group(self) -> bool:
         """Whether this entry only holds others."""
-        return self.picture is None and self.usage not in (Usage.FLOAT, Usage.DOUBLE)
+        return self.picture is None and not (self.usage in _BY_ITSELF and not self.children)
 
     @property
     def column(self) -> str:
@@ -105,98 +121,73 @@ class Field:
         for child in self.children:
             yield from child.walk()
 
-    @property
-    def element_size(self) -> int:
-        """Bytes of one occurrence of an elementary field."""
-        if self.usage is Usage.FLOAT:
-            return 4
-        if self.usage is Usage.DOUBLE:
-            return 8
-        assert self.picture is not None
+    def finish(self, dialect: Dialect) -> None:
+        """Check an entry whose children are known and set its size."""
+        where = f"{self.place}: {self.name}"
+        if self.is_group:
+            if not self.children:
+                raise SettingsError(f"{where} has neither a PIC nor fields under it")
+            return
+        if self.picture is None:
+            self.size = self.size or _BY_ITSELF[self.usage]
+            return
+        if self.usage in _BY_ITSELF:
+            raise SettingsError(f"{where}: USAGE {self.usage.name} takes no PIC")
         if self.picture.is_text or self.picture.is_edited:
-            return self.picture.size
-        digits = self.picture.digits
+            self.usage = Usage.DISPLAY  # inherited from a group; text and edited numbers are characters
+        if self.picture.is_text or self.picture.is_edited or self.usage is not Usage.DISPLAY:
+            self.is_sign_separate = False
+        if self.is_sign_separate and not self.picture.is_signed:
+            self.picture = replace(self.picture, is_signed=True)
+        self.size = self._bytes(self.picture, dialect)
+
+    def _bytes(self, picture: Picture, dialect: Dialect) -> int:
+        if picture.is_text or picture.is_edited:
+            return picture.size
         if self.usage is Usage.PACKED:
-            return digits // 2 + 1
+            return picture.digits // 2 + 1
+        if self.usage is Usage.UNSIGNED_PACKED:
+            return (picture.digits + 1) // 2
         if self.usage is Usage.BINARY:
-            return binary_size(digits)
-        return digits + (1 if self.is_sign_separate else 0)
+            return binary_size(picture.digits, dialect.binary_size, picture.is_signed)
+        return picture.digits + (1 if self.is_sign_separate else 0)
 
 
-def binary_size(digits: int) -> int:
-    """Bytes of a COMP number: 2, 4 or 8 up to 18 digits, beyond that the fewest that hold them signed."""
-    for limit, size in ((4, 2), (9, 4), (18, 8)):
-        if digits <= limit:
+def binary_size(digits: int, rule: str = "2-4-8", is_signed: bool = True) -> int:
+    """Bytes of a COMP number: by the rule up to 18 digits, beyond that the fewest that hold them signed."""
+    if digits > 18:
+        return -(-((10**digits).bit_length() + 1) // 8)
+    if rule == "1--8":
+        return -(-((10**digits - 1).bit_length() + int(is_signed)) // 8)
+    for limit, size in ((2, 1), (4, 2), (9, 4), (18, 8)):
+        if digits <= limit and (size > 1 or rule == "1-2-4-8"):
             return size
-    return -(-((10**digits).bit_length() + 1) // 8)
+    raise AssertionError(digits)
 
 
-def parse_picture(text: str, line: int = 0) -> Picture:
-    """Read a PICTURE string; raises :class:`SettingsError` for one that cannot be decoded."""
-    expanded = re.sub(r"(.)\((\d+)\)", lambda m: m[1] * int(m[2]), text.upper())
-    expanded = expanded.replace("CR", "c").replace("DB", "d")
-    symbols = set(expanded)
-    where = f"copybook line {line}: PIC {text}"
-    if not expanded or "(" in symbols or ")" in symbols:
-        raise SettingsError(f"{where}: the repeat count cannot be read")
-    if symbols <= set("XA9B/0") and symbols & set("XA"):
-        return Picture(is_text=True, size=len(expanded))
-    if symbols - set("9SVPZ*+-.,$B/0cd"):
-        raise SettingsError(
-            f"{where}: this picture is not supported (text X A, numbers 9 S V P and Z * + - . ,)"
-        )
-    edited = bool(symbols & set("Z*+-.,$B/0cd"))
-    point = next((i for i, c in enumerate(expanded) if c in "V."), None)
-    digit_at = [i for i, c in enumerate(expanded) if c in "9Z*"]
-    p_at = [i for i, c in enumerate(expanded) if c == "P"]
-    # A P left of all digits moves the point left, one right of them moves it right.
-    leading_p = sum(1 for i in p_at if digit_at and i < digit_at[0])
-    trailing_p = len(p_at) - leading_p
-    digits = len(digit_at)
-    scale = sum(1 for i in digit_at if point is not None and i > point)
-    if leading_p:
-        scale = leading_p + digits
-    size = len(expanded) - expanded.count("V") - len(p_at) + expanded.count("c") + expanded.count("d")
-    # S counts no byte of its own, and in an edited picture the sign rides on the last digit.
-    size -= expanded.count("S")
-    if not digits or digits + trailing_p > MAX_DIGITS or scale > MAX_DIGITS:
-        raise SettingsError(f"{where}: a number needs 1 to {MAX_DIGITS} digits")
-    return Picture(
-        is_text=False,
-        size=size,
-        digits=digits,
-        scale=scale,
-        is_signed=bool(symbols & set("S+-cd")),
-        is_overpunched="S" in symbols,
-        is_edited=edited,
-        has_point="." in symbols,
-        trailing_p=trailing_p,
-    )
-
-
-def parse_copybook(text: str, *, is_free_form: bool = False) -> list[Field]:
-    """Parse a copybook into its 01-level fields.
-
-    Columns 1–6 and 73–80 are cut unless ``is_free_form``. Raises :class:`SettingsError` naming the line.
-    """
+def parse_copybook(source: Source, dialect: Dialect | None = None) -> list[Field]:
+    """Parse a copybook into its 01-level fields; raises :class:`SettingsError` naming the line."""
+    dialect = dialect or Dialect()
     roots: list[Field] = []
     stack: list[Field] = []
-    for words, line in _statements(text, is_free_form):
+    for sentence in source.sentences():
+        words, place = sentence.words, sentence.place
         if not words[0].isdigit():
-            raise SettingsError(f"copybook line {line}: a level number was expected, not '{words[0][:30]}'")
+            raise SettingsError(f"{place}: a level number was expected, not '{words[0][:30]}'")
         level = int(words[0])
-        if level in (66, 78, 88):
+        if level in _NO_NUMBER:
             continue
-        entry = _parse_entry(level, words[1:], line)
+        if not 1 <= level <= 49:
+            raise SettingsError(f"{place}: a level is 01 to 49, 66, 77 or 88, not {words[0][:30]}")
+        entry = _Entry(level, words[1:], place, dialect).parse()
         while stack and (stack[-1].level >= level):
             stack.pop()
         if stack:
-            if not stack[-1].is_group:
-                raise SettingsError(
-                    f"copybook line {line}: {entry.name} lies under {stack[-1].name}, which has a PIC"
-                )
-            _inherit(stack[-1], entry)
-            stack[-1].children.append(entry)
+            above = stack[-1]
+            if above.picture is not None:
+                raise SettingsError(f"{place}: {entry.name} lies under {above.name}, which has a PIC")
+            _inherit(above, entry)
+            above.children.append(entry)
         else:
             roots.append(entry)
         stack.append(entry)
@@ -206,64 +197,18 @@ def parse_copybook(text: str, *, is_free_form: bool = False) -> list[Field]:
         )
     for root in roots:
         for entry in root.walk():
-            _check(entry)
+            entry.finish(dialect)
     return roots
 
 
-def _inherit(parent: Field, entry: Field) -> None:
-    """USAGE and SIGN of a group hold for what lies under it."""
-    if entry.usage is Usage.DISPLAY and parent.usage is not Usage.DISPLAY:
-        entry.usage, entry.is_native = parent.usage, parent.is_native
-    if parent.is_sign_separate and not entry.is_sign_separate:
-        entry.is_sign_separate, entry.is_sign_leading = True, parent.is_sign_leading
-
-
-def _check(entry: Field) -> None:
-    where = f"copybook line {entry.line}: {entry.name}"
-    if entry.is_group:
-        if not entry.children:
-            raise SettingsError(f"{where} has neither a PIC nor fields under it")
-        return
-    if entry.picture is None:
-        return
-    if entry.picture.precision > 18 and entry.picture.trailing_p:
-        raise SettingsError(f"{where}: more than 18 digits together with P right of them is not supported")
-    is_number = entry.usage is not Usage.DISPLAY
-    if is_number and (entry.picture.is_text or entry.picture.is_edited):
-        entry.usage = Usage.DISPLAY  # inherited from a group; text and edited numbers are always characters
-    if entry.picture.is_text or entry.picture.is_edited:
-        entry.is_sign_separate = False
-    if entry.is_sign_separate and entry.usage is not Usage.DISPLAY:
-        entry.is_sign_separate = False
-    if entry.is_sign_separate and not entry.picture.is_signed:
-        entry.picture = replace(entry.picture, is_signed=True)
-
-
-def _statements(text: str, is_free_form: bool) -> Iterator[tuple[list[str], int]]:
-    """Sentences up to their period, as words, each with the line it starts on."""
-    words: list[str] = []
-    start = 0
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.rstrip("\r\n\x1a")
-        if not is_free_form:
-            indicator = line[6:7]
-            if indicator in ("*", "/", "D", "d") or line.startswith("*"):
-                continue
-            line = line[7:72]
-        elif line.lstrip().startswith("*"):
-            continue
-        for word in re.findall(r"'[^']*'\.?|\"[^\"]*\"\.?|[^\s'\"]+", line):
-            if not words:
-                start = number
-            ends = word.endswith(".")
-            bare = word[:-1] if ends else word.rstrip(",;")
-            if bare:
-                words.append(bare if bare[:1] in "'\"" else bare.upper())
-            if ends and words:
-                yield words, start
-                words = []
-    if words:
-        raise SettingsError(f"copybook line {start}: the entry has no period at its end")
+def _inherit(above: Field, entry: Field) -> None:
+    """USAGE, SIGN and SYNCHRONIZED of a group hold for what lies under it."""
+    if not entry.has_usage and above.has_usage:
+        entry.usage, entry.is_native, entry.has_usage = above.usage, above.is_native, True
+    if not entry.has_sign and above.has_sign:
+        entry.has_sign = True
+        entry.is_sign_leading, entry.is_sign_separate = above.is_sign_leading, above.is_sign_separate
+    entry.is_synchronized = entry.is_synchronized or above.is_synchronized
 
 
 _CLAUSES = {
@@ -273,79 +218,104 @@ _CLAUSES = {
 }  # fmt: skip
 
 
-def _parse_entry(level: int, words: list[str], line: int) -> Field:
-    words = [re.sub(r"^COMPUTATIONAL", "COMP", word) for word in words]
-    name = "FILLER"
-    if words and words[0] not in _CLAUSES:
-        name = words.pop(0)
-    entry = Field(level=level, name=name, line=line)
-    at = 0
+class _Entry:
+    """One sentence of a data description, clause by clause."""
 
-    def take(optional: tuple[str, ...] = ()) -> str:
-        nonlocal at
-        while at < len(words) and words[at] in optional:
-            at += 1
-        if at >= len(words):
-            raise SettingsError(f"copybook line {line}: {name} ends in the middle of a clause")
-        at += 1
-        return words[at - 1]
+    def __init__(self, level: int, words: list[str], place: str, dialect: Dialect) -> None:
+        self.words = [re.sub(r"^COMPUTATIONAL", "COMP", word) for word in words]
+        self.at = 0
+        self.dialect = dialect
+        name = "FILLER"
+        if self.words and self.words[0] not in _CLAUSES:
+            name = self.words.pop(0)
+        self.entry = Field(level=level, name=name, place=place)
+        self.where = f"{place}: {name[:40]}"
 
-    def skip(*optional: str) -> bool:
-        nonlocal at
-        if at < len(words) and words[at] in optional:
-            at += 1
-            return True
-        return False
+    def parse(self) -> Field:
+        """The field the sentence describes."""
+        while self.at < len(self.words):
+            clause = self._take()
+            if clause in _USAGES or clause == "USAGE":
+                self._usage(self._take("IS") if clause == "USAGE" else clause)
+            elif clause in ("SIGN", "LEADING", "TRAILING"):
+                self._sign(self._take("IS") if clause == "SIGN" else clause)
+            elif clause in ("INDEXED", "ASCENDING", "DESCENDING", "VALUE", "VALUES"):
+                # Names of indexes and keys, and initial values: nothing that lies in the data.
+                while self.at < len(self.words) and self.words[self.at] not in _CLAUSES:
+                    self.at += 1
+            else:
+                self._clause(clause)
+        return self.entry
 
-    def number(word: str) -> int:
-        if not word.isdigit() or not int(word) <= 1_000_000:
-            raise SettingsError(f"copybook line {line}: {name}: OCCURS needs a number, not '{word[:30]}'")
+    def _clause(self, clause: str) -> None:
+        entry = self.entry
+        if clause == "REDEFINES":
+            entry.redefines = self._take()
+        elif clause in ("PIC", "PICTURE"):
+            picture = self._take("IS")
+            entry.picture = parse_picture(
+                picture, entry.place, is_decimal_comma=self.dialect.is_decimal_comma
+            )
+        elif clause == "OCCURS":
+            self._occurs()
+        elif clause in ("SYNC", "SYNCHRONIZED"):
+            entry.is_synchronized = True
+            self._skip("LEFT", "RIGHT")
+        elif clause in ("JUSTIFIED", "JUST"):
+            entry.is_justified = True
+            self._skip("RIGHT")
+        elif clause == "BLANK":
+            entry.is_blank_when_zero = self._take("WHEN") in ("ZERO", "ZEROS", "ZEROES")
+        elif clause not in ("EXTERNAL", "GLOBAL"):
+            raise SettingsError(f"{self.where}: clause '{clause[:30]}' is not known")
+
+    def _usage(self, usage: str) -> None:
+        if usage not in _USAGES:
+            raise SettingsError(f"{self.where}: USAGE {usage[:30]} is not supported")
+        self.entry.usage, self.entry.has_usage = _USAGES[usage], True
+        self.entry.is_native = usage == "COMP-5"
+        if usage == "PROCEDURE-POINTER":
+            self.entry.size = 8
+
+    def _sign(self, side: str) -> None:
+        if side not in ("LEADING", "TRAILING"):
+            raise SettingsError(f"{self.where}: SIGN is LEADING or TRAILING, not '{side[:30]}'")
+        self.entry.has_sign = True
+        self.entry.is_sign_leading = side == "LEADING"
+        self.entry.is_sign_separate = self._skip("SEPARATE")
+        self._skip("CHARACTER")
+
+    def _occurs(self) -> None:
+        entry = self.entry
+        entry.is_repeated = True
+        entry.occurs_min = entry.occurs_max = self._number()
+        if self._skip("TO"):
+            entry.occurs_max = self._number()
+        self._skip("TIMES")
+        if self._skip("DEPENDING"):
+            entry.depending_on = self._take("ON")
+            if entry.occurs_min == entry.occurs_max:
+                entry.occurs_min = 0  # OCCURS 5 DEPENDING ON N: up to 5
+            while self._skip("OF", "IN"):
+                self._take()  # the group the counter lies in; the nearest field of the name is meant
+        if entry.occurs_max < max(entry.occurs_min, 1):
+            raise SettingsError(f"{self.where}: OCCURS must have a maximum of at least 1")
+
+    def _number(self) -> int:
+        word = self._take()
+        if not (word.isascii() and word.isdigit() and len(word) <= 9 and int(word) <= MAX_REPEAT):
+            raise SettingsError(f"{self.where}: OCCURS needs a number, not '{word[:30]}'")
         return int(word)
 
-    while at < len(words):
-        clause = take()
-        if clause == "REDEFINES":
-            entry.redefines = take()
-        elif clause in ("PIC", "PICTURE"):
-            entry.picture = parse_picture(take(("IS",)), line)
-        elif clause == "USAGE" or clause in _USAGES:
-            usage = take(("IS",)) if clause == "USAGE" else clause
-            if usage not in _USAGES:
-                raise SettingsError(f"copybook line {line}: {name}: USAGE {usage} is not supported")
-            entry.usage = _USAGES[usage]
-            entry.is_native = usage == "COMP-5"
-        elif clause in ("SIGN", "LEADING", "TRAILING"):
-            side = take(("IS",)) if clause == "SIGN" else clause
-            if side not in ("LEADING", "TRAILING"):
-                raise SettingsError(
-                    f"copybook line {line}: {name}: SIGN is LEADING or TRAILING, not '{side[:30]}'"
-                )
-            entry.is_sign_leading = side == "LEADING"
-            entry.is_sign_separate = skip("SEPARATE")
-            skip("CHARACTER")
-        elif clause == "OCCURS":
-            entry.is_repeated = True
-            entry.occurs_min = entry.occurs_max = number(take())
-            if skip("TO"):
-                entry.occurs_max = number(take())
-            skip("TIMES")
-            if skip("DEPENDING"):
-                entry.depending_on = take(("ON",))
-            if entry.occurs_max < max(entry.occurs_min, 1):
-                raise SettingsError(f"copybook line {line}: {name}: OCCURS must have a maximum of at least 1")
-        elif clause in ("INDEXED", "ASCENDING", "DESCENDING", "VALUE", "VALUES"):
-            # Names of indexes and keys, and initial values: nothing that lies in the data.
-            while at < len(words) and words[at] not in _CLAUSES:
-                at += 1
-        elif clause in ("SYNC", "SYNCHRONIZED"):
-            raise SettingsError(
-                f"copybook line {line}: {name}: SYNCHRONIZED adds bytes that depend on the compiler; "
-                "write them as FILLER instead"
-            )
-        elif clause in ("JUSTIFIED", "JUST"):
-            skip("RIGHT")
-        elif clause == "BLANK":
-            take(("WHEN",))
-        elif clause not in ("EXTERNAL", "GLOBAL"):
-            raise SettingsError(f"copybook line {line}: {name}: clause '{clause[:30]}' is not known")
-    return entry
+    def _take(self, *optional: str) -> str:
+        self._skip(*optional)
+        if self.at >= len(self.words):
+            raise SettingsError(f"{self.where} ends in the middle of a clause")
+        self.at += 1
+        return self.words[self.at - 1]
+
+    def _skip(self, *optional: str) -> bool:
+        if self.at < len(self.words) and self.words[self.at] in optional:
+            self.at += 1
+            return True
+        return False

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field as Setting
 
 from connectors.formats.base import ControlTotal, FormatSettings, Number, RefusedFile, SettingsError
 
@@ -22,9 +23,9 @@ _DECLARED = re.compile(r"^\s*(\w+)\.(\w+)\s*$")
 class TotalSettings(FormatSettings):
     """A control total: ``declared: trailer.bill_amount``, ``equals: sum(bill.amount)`` or ``count(bill)``."""
 
-    name: str
-    declared: str
-    equals: str
+    name: str = Setting(description="What people call it.")
+    declared: str = Setting(description="Where the file declares it: table.column, in exactly one record.")
+    equals: str = Setting(description="What it must equal: count(table), count(*) or sum(table.column).")
 
 
 @dataclass(frozen=True)

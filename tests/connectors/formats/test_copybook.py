@@ -9,7 +9,9 @@ import pyarrow as pa
 import pytest
 
 from connectors.formats import RefusedFile, SettingsError, schema
-from connectors.formats.copybook.parser import parse_copybook, parse_picture
+from connectors.formats.copybook.parser import parse_copybook
+from connectors.formats.copybook.picture import parse_picture
+from connectors.formats.copybook.source import Source
 from tests.connectors.formats.encode import binary, packed, rdw, text, zoned
 from tests.connectors.formats.sink import MemorySink, decoded
 
@@ -359,8 +361,8 @@ def test_a_file_of_many_blocks_keeps_its_record_numbers() -> None:
         ("       01 R.\n          05 A PIC Q(3).", "line 2: PIC Q.3.: this picture is not supported"),
         ("       01 R.\n          05 A PIC 9(39).", "1 to 38 digits"),
         ("       01 R.\n          05 A PIC 9(3.", "repeat count"),
-        ("       01 R.\n          05 A PIC X SYNC.", "SYNCHRONIZED"),
-        ("       01 R.\n          05 A USAGE POINTER.", "USAGE POINTER is not supported"),
+        ("       01 R.\n          05 A USAGE OBJECT.", "USAGE OBJECT is not supported"),
+        ("       01 R.\n          05 A PIC G(4).", "A is PIC G: name its codec in 'double_byte_code_page'"),
         ("       01 R.\n          05 A PIC X OCCURS MANY TIMES.", "OCCURS needs a number"),
         ("       01 R.\n          05 A PIC X OCCURS 0 TIMES.", "maximum of at least 1"),
         ("       01 R.\n          05 A PIC X WHATEVER.", "clause 'WHATEVER' is not known"),
@@ -368,7 +370,8 @@ def test_a_file_of_many_blocks_keeps_its_record_numbers() -> None:
         ("       01 R.\n          05 A PIC X.\n             10 B PIC X.", "lies under A, which has a PIC"),
         ("       01 R.\n          05 A PIC X.\n          05 B REDEFINES Z PIC X.", "B redefines Z"),
         ("       01 R.\n          05 B PIC X OCCURS 1 TO 3 DEPENDING ON N.", "B depends on N"),
-        ("       COPY OTHER.", "a level number was expected"),
+        ("       COPY OTHER.", "COPY OTHER: give its text in the setting 'copies'"),
+        ("       NO LEVEL.", "a level number was expected"),
         ("      * ONLY A COMMENT", "no field found in columns 8–72"),
     ],
 )
@@ -411,8 +414,8 @@ def test_settings_name_the_wrong_key(change: dict[str, Any], message: str) -> No
 
 def test_free_form_and_continued_entries() -> None:
     free = "01 R.\n05 A PIC\n X(3) VALUE 'a. b'.\n*> comment\n05 B PIC 9(2)V9 COMP-3.\n"
-    (root,) = parse_copybook(free, is_free_form=True)
-    assert [(f.name, f.element_size) for f in root.children] == [("A", 3), ("B", 2)]
+    (root,) = parse_copybook(Source(free, is_free_form=True))
+    assert [(f.name, f.size) for f in root.children] == [("A", 3), ("B", 2)]
 
 
 def test_pictures() -> None:

@@ -1,0 +1,97 @@
+"""Code pages as lookup tables: characters, digits and overpunched signs of all 256 bytes.
+
+Belongs here: what a single byte means on a site. Does not belong here: whole values; see ``text`` and
+``numbers``.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import ebcdic  # noqa: F401 - registers the EBCDIC code pages Python lacks
+import numpy as np
+import numpy.typing as npt
+
+from connectors.formats.base import SettingsError
+
+INVALID = 255
+"""In a table of digits: no digit."""
+
+
+@dataclass(frozen=True)
+class CodePage:
+    """Lookup tables of 256 entries for one single-byte code page."""
+
+    name: str
+    is_ebcdic: bool
+    ascii: bytes  # the ASCII character, or 0x80 where the character is not ASCII
+    characters: str  # the character of each byte
+    utf8_length: npt.NDArray[np.int64]  # (256,)
+    digit: npt.NDArray[np.uint8]  # digit of an unsigned zoned byte, INVALID if none
+    signed_digit: npt.NDArray[np.uint8]  # digit of an overpunched byte, INVALID if none
+    is_negative: npt.NDArray[np.bool_]  # sign of an overpunched byte
+    space: int
+
+
+def code_page(
+    name: str, keep_control_characters: bool = False, overrides: Mapping[str, str] | None = None
+) -> CodePage:
+    """The tables of a code page; raises :class:`SettingsError` for one that is unknown or not single-byte.
+
+    A control character becomes a space unless kept, an undefined byte U+FFFD; ``overrides`` gives characters
+    a site has changed by byte in hex.
+    """
+    return _code_page(name, keep_control_characters, tuple(sorted((overrides or {}).items())))
+
+
+@lru_cache(maxsize=32)
+def _code_page(name: str, keeps_control: bool, overrides: tuple[tuple[str, str], ...]) -> CodePage:
+    try:
+        info = codecs.lookup(name)
+        zero, space = "0".encode(name), " ".encode(name)
+    except (LookupError, UnicodeError, ValueError):
+        raise SettingsError(
+            f"setting 'code_page': '{name}' is not a known code page, such as cp037"
+        ) from None
+    has_pairs = len("\u4e00".encode(name, errors="replace")) > 1
+    if zero not in (b"\xf0", b"0") or len(space) != 1 or has_pairs or info.name == "idna":
+        raise SettingsError(f"setting 'code_page': '{name}' is not a single-byte EBCDIC or ASCII code page")
+    characters = [bytes([value]).decode(name, errors="replace")[:1] or "\ufffd" for value in range(256)]
+    for key, char in overrides:
+        characters[int(key, 16)] = char
+    if not keeps_control:
+        characters = [" " if ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 else c for c in characters]
+    ascii_bytes = bytes(ord(c) if ord(c) < 0x80 else 0x80 for c in characters)
+    length = np.array([len(c.encode("utf-8", errors="replace")) for c in characters], dtype=np.int64)
+    is_ebcdic = zero == b"\xf0"
+    tables = _ebcdic_digits() if is_ebcdic else _ascii_digits()
+    return CodePage(name, is_ebcdic, ascii_bytes, "".join(characters), length, *tables, space[0])
+
+
+_Tables = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_]]
+
+
+def _ebcdic_digits() -> _Tables:
+    byte = np.arange(256)
+    low, high = byte & 15, byte >> 4
+    digit = np.full(256, INVALID, dtype=np.uint8)
+    digit[0xF0:0xFA] = range(10)
+    signed_digit = np.full(256, INVALID, dtype=np.uint8)
+    signed = (low <= 9) & (high >= 0xA)
+    signed_digit[signed] = low[signed]
+    return digit, signed_digit, signed & ((high == 0xD) | (high == 0xB))
+
+
+def _ascii_digits() -> _Tables:
+    """EBCDIC's overpunched characters as a translation leaves them, and p–y of small machines."""
+    digit = np.full(256, INVALID, dtype=np.uint8)
+    digit[0x30:0x3A] = range(10)
+    signed_digit, is_negative = digit.copy(), np.zeros(256, dtype=bool)
+    for text, negative in (("{ABCDEFGHI", False), ("}JKLMNOPQR", True), ("pqrstuvwxy", True)):
+        for value, char in enumerate(text):
+            signed_digit[ord(char)] = value
+            is_negative[ord(char)] = negative
+    return digit, signed_digit, is_negative
