@@ -106,11 +106,12 @@ def _columns(chance: np.random.Generator, n: int) -> list[np.ndarray]:
         text(["RIVERTON", "PORT ANNE", "SPRINGFIELD HEIGHTS"], 20), text(["TX", "CA", "NY"], 2),
         text(["787010001", "90210"], 9), text(["M100200300", "ELS 4411 2230"], 12),
         text(["TOU-A", "FLAT"], 6), serial(12), *day, _binary(number(25, 36), 2),
-        _binary(number(0, 999_999), 4), _binary(number(0, 999_999), 4), _packed(number(0, 10**8), 12), _packed(number(0, 10**6), 8),
+        _binary(number(0, 999_999), 4), _binary(number(0, 999_999), 4),
+        _packed(number(0, 10**8), 12), _packed(number(0, 10**6), 8),
         _packed(number(-(10**5), 10**7), 11), _packed(number(0, 10**5), 9),
         _packed(number(-(10**4), 10**6), 9), _packed(number(-(10**5), 10**8), 11),
-        _zoned(number(-(10**6), 10**6), 11, signed=True), _zoned(number(-(10**4), 10**4), 9, signed=True), _binary(number(-(10**12), 10**17), 8),
-        text(["A", "E"], 1), text(["DD", "CA", "CK", ""], 2),
+        _zoned(number(-(10**6), 10**6), 11, signed=True), _zoned(number(-(10**4), 10**4), 9, signed=True),
+        _binary(number(-(10**12), 10**17), 8), text(["A", "E"], 1), text(["DD", "CA", "CK", ""], 2),
         text(["", "", "", "READ BY CUSTOMER", "ACCESS REFUSED, ESTIMATED FROM LAST YEAR"], 40), text([""], 4),
     ]  # fmt: skip
 

@@ -30,9 +30,12 @@ class CodePage:
     ascii: bytes  # the ASCII character, or 0x80 where the character is not ASCII
     characters: str  # the character of each byte
     utf8_length: npt.NDArray[np.int64]  # (256,)
+    low_blanks: str  # the bytes below 0x80 that are spaces
+    high_blanks: tuple[bytes, ...]  # the others
     digit: npt.NDArray[np.uint8]  # digit of an unsigned zoned byte, INVALID if none
     signed_digit: npt.NDArray[np.uint8]  # digit of an overpunched byte, INVALID if none
     is_negative: npt.NDArray[np.bool_]  # sign of an overpunched byte
+    sign: npt.NDArray[np.int64]  # −1 or 1, by overpunched byte
     space: int
 
 
@@ -68,7 +71,20 @@ def _code_page(name: str, keeps_control: bool, overrides: tuple[tuple[str, str],
     length = np.array([len(c.encode("utf-8", errors="replace")) for c in characters], dtype=np.int64)
     is_ebcdic = zero == b"\xf0"
     tables = _ebcdic_digits() if is_ebcdic else _ascii_digits()
-    return CodePage(name, is_ebcdic, ascii_bytes, "".join(characters), length, *tables, space[0])
+    low_blanks = "".join(chr(value) for value in range(0x80) if characters[value] == " ")
+    high_blanks = tuple(bytes([value]) for value in range(0x80, 256) if characters[value] == " ")
+    return CodePage(
+        name,
+        is_ebcdic,
+        ascii_bytes,
+        "".join(characters),
+        length,
+        low_blanks,
+        high_blanks,
+        *tables,
+        1 - 2 * tables[2].astype(np.int64),
+        space[0],
+    )
 
 
 _Tables = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_]]

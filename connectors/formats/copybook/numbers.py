@@ -71,7 +71,7 @@ def decode_packed(matrix: Bytes2D, field: Field, options: ValueOptions) -> Decod
     assert field.picture is not None
     columns = np.ascontiguousarray(matrix.T)
     if field.usage is Usage.UNSIGNED_PACKED:
-        pairs = _PACKED_PAIR[columns]
+        pairs = _pairs(columns)
         bad: BoolMask = pairs.max(axis=0) == INVALID
         negative = np.zeros(columns.shape[1], dtype=bool)
         if field.picture.digits % 2:
@@ -82,7 +82,7 @@ def decode_packed(matrix: Bytes2D, field: Field, options: ValueOptions) -> Decod
         return _number(combine_digits(pairs, 100), bad, field)
     last = columns[-1]
     sign = last & 15
-    pairs = _PACKED_PAIR[columns[:-1]]
+    pairs = _pairs(columns[:-1])
     final = last >> 4
     bad = (final > 9) | (sign < 10)
     if len(pairs):
@@ -106,10 +106,15 @@ def decode_packed(matrix: Bytes2D, field: Field, options: ValueOptions) -> Decod
     return _number(values, bad, field, missing)
 
 
-_PACKED_PAIR = np.array(
-    [(b >> 4) * 10 + (b & 15) if (b >> 4) <= 9 and (b & 15) <= 9 else INVALID for b in range(256)],
-    dtype=np.uint8,
+_PACKED_PAIR = bytes(
+    (b >> 4) * 10 + (b & 15) if (b >> 4) <= 9 and (b & 15) <= 9 else INVALID for b in range(256)
 )
+
+
+def _pairs(columns: Bytes2D) -> Bytes2D:
+    """Two packed digits a byte as their number; ``translate`` is twice as fast as indexing."""
+    raw = columns.tobytes().translate(_PACKED_PAIR)
+    return np.frombuffer(raw, dtype=np.uint8).reshape(columns.shape)
 
 
 def _uniform(columns: Bytes2D, bytes_: tuple[int, ...]) -> BoolMask:
@@ -122,6 +127,9 @@ def decode_zoned(matrix: Bytes2D, field: Field, options: ValueOptions) -> Decode
     """DISPLAY numbers: a digit a byte, the sign over a digit or in a byte of its own."""
     assert field.picture is not None
     page = options.page
+    plain = _plain_zoned(matrix, field, page)
+    if plain is not None:
+        return plain
     columns = np.ascontiguousarray(matrix.T)
     rows = columns.shape[1]
     sign_at = 0 if field.is_sign_leading else len(columns) - 1
@@ -149,6 +157,67 @@ def decode_zoned(matrix: Bytes2D, field: Field, options: ValueOptions) -> Decode
     values = combine_digits(digits, 10)
     np.negative(values, out=values, where=negative)
     return _number(values, bad, field, missing)
+
+
+_ZONES = np.uint64(0xF0F0F0F0F0F0F0F0)
+_SIXES = np.uint64(0x0606060606060606)
+_LAST_ZONE = np.uint64(0x00FFFFFFFFFFFFFF)
+
+
+def _plain_zoned(matrix: Bytes2D, field: Field, page: CodePage) -> Decoded | None:
+    """The common case at full speed: 4 to 18 digits, the sign (if any) over the last, every record filled in.
+
+    Eight digits are taken as one 64-bit word, which three multiplications turn into a number. None where
+    there is anything else among the records; the general way then says what.
+    """
+    assert field.picture is not None
+    width = matrix.shape[1]
+    if not 4 <= width <= _INT64_DIGITS or field.is_sign_separate or field.is_sign_leading:
+        return None
+    zone = _ZONES if page.is_ebcdic else np.uint64(0x3030303030303030)
+    sign: npt.NDArray[np.int64] | None = None
+    total: npt.NDArray[np.int64] | None = None
+    wrong = np.uint64(0)
+    for end in range(width % 8 or 8, width + 1, 8):
+        size = 8 if end > 8 or width % 8 == 0 else width % 8
+        word = _word(matrix, end - size, end) ^ (zone << np.uint64(8 * (8 - size)))
+        if end == width and field.picture.is_signed:
+            mark = matrix[:, -1]
+            sign = page.sign[mark]
+            word = (word & _LAST_ZONE) | (page.signed_digit[mark].astype(np.uint64) << np.uint64(56))
+        # A byte beyond 9 has something in its upper half, or gets it when 6 is added.
+        wrong |= np.bitwise_or.reduce(word | (word + _SIXES), initial=np.uint64(0))
+        if wrong & _ZONES:
+            return None
+        part = _eight_digits(word)
+        total = part if total is None else total * np.int64(100_000_000) + part
+    assert total is not None
+    if sign is not None:
+        total *= sign
+    return _number(total, np.zeros(len(matrix), dtype=bool), field)
+
+
+def _word(matrix: Bytes2D, start: int, end: int) -> npt.NDArray[np.uint64]:
+    """Up to eight bytes of each record as a little-endian number, the last byte uppermost, zeros below."""
+    size = end - start
+    if start + 8 <= matrix.shape[1]:
+        whole = matrix[:, start : start + 8].view("<u8")[:, 0]
+        return whole.astype(np.uint64) << np.uint64(8 * (8 - size))
+    # Two halves that overlap in what both hold.
+    upper = matrix[:, end - 4 : end].view("<u4")[:, 0].astype(np.uint64) << np.uint64(32)
+    if size == 4:
+        return upper
+    return upper | (matrix[:, start : start + 4].view("<u4")[:, 0] << np.uint32(8 * (8 - size)))
+
+
+def _eight_digits(word: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Eight digits of a byte each, the first in the lowest byte, as a number."""
+    pairs = word * np.uint64(10) + (word >> np.uint64(8))
+    mask = np.uint64(0x000000FF000000FF)
+    outer = (pairs & mask) * np.uint64(100 + (1_000_000 << 32))
+    inner = ((pairs >> np.uint64(16)) & mask) * np.uint64(1 + (10_000 << 32))
+    number: npt.NDArray[np.int64] = ((outer + inner) >> np.uint64(32)).view(np.int64)
+    return number
 
 
 def unfilled(

@@ -28,17 +28,25 @@ def decode_text(matrix: Bytes2D, page: CodePage, trim: str) -> pa.Array:
     """Single-byte text ``(n, width)``, blanks cut off at ``trim``; what is then empty is null."""
     rows, width = matrix.shape
     raw = matrix.tobytes()
-    data = raw.translate(page.ascii)
-    if data.isascii():
-        return _strings(data, np.arange(0, (rows + 1) * width, width, dtype=np.int32), trim)
-    # A character beyond ASCII takes two or three bytes. They are few, so only they are counted.
-    at = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) & 0x80)
-    extra = page.utf8_length[np.frombuffer(raw, dtype=np.uint8)[at]] - 1
-    lengths = np.full(rows + 1, width, dtype=np.int64)
-    lengths[0] = 0
-    lengths[1:] += np.bincount(at // width, weights=extra, minlength=rows).astype(np.int64)
-    text, _ = codecs.charmap_decode(raw, "strict", page.characters)  # type: ignore[arg-type]
-    return _strings(text.encode("utf-8", errors="replace"), np.cumsum(lengths).astype(np.int32), trim)
+    text = _array(raw, np.arange(0, (rows + 1) * width, width, dtype=np.int32))
+    # Most of fixed-width text is padding: what is cut off before the code page need not pass through it.
+    text = _cut(text, trim, page.low_blanks)
+    offsets = _offsets(text)
+    kept = text.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0])).to_pybytes()
+    offsets = offsets - offsets[0]
+    data = kept.translate(page.ascii)
+    if not data.isascii():
+        # A character beyond ASCII takes two or three bytes. They are few, so only they are counted.
+        at = np.flatnonzero(np.frombuffer(data, dtype=np.int8) < 0)
+        extra = page.utf8_length[np.frombuffer(kept, dtype=np.uint8)[at]] - 1
+        of = np.searchsorted(offsets, at, side="right") - 1
+        more = np.bincount(of, weights=extra, minlength=rows).astype(np.int64)
+        offsets = (offsets + np.concatenate([[0], np.cumsum(more)])).astype(np.int32)
+        data = codecs.charmap_decode(kept, "strict", page.characters)[0].encode("utf-8", errors="replace")  # type: ignore[arg-type]
+    text = _array(data, offsets)
+    if any(blank in raw for blank in page.high_blanks):
+        text = _cut(text, trim, " ")
+    return _empty_is_null(text)
 
 
 def decode_double_byte(matrix: Bytes2D, codec: str, trim: str) -> pa.Array:
@@ -48,7 +56,8 @@ def decode_double_byte(matrix: Bytes2D, codec: str, trim: str) -> pa.Array:
     points[(points < 0x20) | ((points >= 0x7F) & (points < 0xA0)) | (points == 0x3000)] = 0x20
     encoded, lengths = _utf8(points)
     offsets = np.concatenate([[0], np.cumsum(lengths.sum(axis=1))]).astype(np.int32)
-    return _strings(encoded[np.arange(4) < lengths[:, :, None]].tobytes(), offsets, trim)
+    text = _array(encoded[np.arange(4) < lengths[:, :, None]].tobytes(), offsets)
+    return _empty_is_null(_cut(text, trim, " "))
 
 
 def check_double_byte(codec: str) -> None:
@@ -62,23 +71,30 @@ def check_double_byte(codec: str) -> None:
         ) from None
 
 
-def _strings(data: bytes, offsets: npt.NDArray[np.int32], trim: str) -> pa.Array:
-    rows = len(offsets) - 1
-    text = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(data))
-    trimmed = _TRIMS[trim](text)
-    ends = np.frombuffer(trimmed.buffers()[1], dtype=np.int32)[trimmed.offset : trimmed.offset + rows + 1]
-    empty = ends[1:] == ends[:-1]
+def _array(data: bytes, offsets: npt.NDArray[np.int32]) -> pa.StringArray:
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def _offsets(text: pa.StringArray) -> npt.NDArray[np.int32]:
+    found = np.frombuffer(text.buffers()[1], dtype=np.int32)
+    return found[text.offset : text.offset + len(text) + 1]
+
+
+def _cut(text: pa.StringArray, trim: str, blanks: str) -> pa.StringArray:
+    """Cut bytes off the sides; Arrow compares bytes here, whatever they are in a code page."""
+    if trim == "none" or not len(text):
+        return text
+    return {"right": pc.ascii_rtrim, "left": pc.ascii_ltrim, "both": pc.ascii_trim}[trim](
+        text, characters=blanks
+    )
+
+
+def _empty_is_null(text: pa.StringArray) -> pa.StringArray:
+    offsets = _offsets(text)
+    empty = offsets[1:] == offsets[:-1]
     if not empty.any():
-        return trimmed
-    return pa.StringArray.from_buffers(rows, pa.py_buffer(ends), trimmed.buffers()[2], validity(empty))
-
-
-_TRIMS = {
-    "right": lambda text: pc.ascii_rtrim(text, characters=" "),
-    "left": lambda text: pc.ascii_ltrim(text, characters=" "),
-    "both": lambda text: pc.ascii_trim(text, characters=" "),
-    "none": lambda text: text,
-}
+        return text
+    return pa.StringArray.from_buffers(len(text), pa.py_buffer(offsets), text.buffers()[2], validity(empty))
 
 
 def _utf16(units: CodePoints) -> CodePoints:
