@@ -32,6 +32,7 @@ class CodePage:
     utf8_length: npt.NDArray[np.int64]  # (256,)
     low_blanks: str  # the bytes below 0x80 that are spaces
     high_blanks: tuple[bytes, ...]  # the others
+    dropped: bytes  # bytes that are left out of text
     digit: npt.NDArray[np.uint8]  # digit of an unsigned zoned byte, INVALID if none
     signed_digit: npt.NDArray[np.uint8]  # digit of an overpunched byte, INVALID if none
     is_negative: npt.NDArray[np.bool_]  # sign of an overpunched byte
@@ -40,50 +41,57 @@ class CodePage:
 
 
 def code_page(
-    name: str, keep_control_characters: bool = False, overrides: Mapping[str, str] | None = None
+    name: str, control_characters: str = "space", overrides: Mapping[str, str] | None = None
 ) -> CodePage:
     """The tables of a code page; raises :class:`SettingsError` for one that is unknown or not single-byte.
 
-    A control character becomes a space unless kept, an undefined byte U+FFFD; ``overrides`` gives characters
-    a site has changed by byte in hex.
+    ``control_characters`` become a ``space``, are to ``keep`` or to ``drop``; an undefined byte is U+FFFD;
+    ``overrides`` gives characters a site has changed by byte in hex, whatever they are.
     """
-    return _code_page(name, keep_control_characters, tuple(sorted((overrides or {}).items())))
+    return _code_page(name, control_characters, tuple(sorted((overrides or {}).items())))
 
 
 @lru_cache(maxsize=32)
-def _code_page(name: str, keeps_control: bool, overrides: tuple[tuple[str, str], ...]) -> CodePage:
+def _code_page(name: str, control_characters: str, overrides: tuple[tuple[str, str], ...]) -> CodePage:
     try:
-        info = codecs.lookup(name)
+        codecs.lookup(name)
         zero, space = "0".encode(name), " ".encode(name)
+        has_pairs = len("\u4e00".encode(name, errors="replace")) > 1
     except (LookupError, UnicodeError, ValueError):
         raise SettingsError(
             f"setting 'code_page': '{name}' is not a known code page, such as cp037"
         ) from None
-    has_pairs = len("\u4e00".encode(name, errors="replace")) > 1
-    if zero not in (b"\xf0", b"0") or len(space) != 1 or has_pairs or info.name == "idna":
+    if zero not in (b"\xf0", b"0") or len(space) != 1 or has_pairs:
         raise SettingsError(f"setting 'code_page': '{name}' is not a single-byte EBCDIC or ASCII code page")
     characters = [bytes([value]).decode(name, errors="replace")[:1] or "\ufffd" for value in range(256)]
+    control = [ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in characters]
+    if control_characters != "keep":
+        characters = [" " if is_control else c for c, is_control in zip(characters, control, strict=True)]
     for key, char in overrides:
         characters[int(key, 16)] = char
-    if not keeps_control:
-        characters = [" " if ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 else c for c in characters]
+        control[int(key, 16)] = False
+    dropped = bytes(byte for byte in range(256) if control[byte]) if control_characters == "drop" else b""
     ascii_bytes = bytes(ord(c) if ord(c) < 0x80 else 0x80 for c in characters)
     length = np.array([len(c.encode("utf-8", errors="replace")) for c in characters], dtype=np.int64)
     is_ebcdic = zero == b"\xf0"
     tables = _ebcdic_digits() if is_ebcdic else _ascii_digits()
     low_blanks = "".join(chr(value) for value in range(0x80) if characters[value] == " ")
     high_blanks = tuple(bytes([value]) for value in range(0x80, 256) if characters[value] == " ")
+    digit, signed_digit, is_negative = tables
     return CodePage(
-        name,
-        is_ebcdic,
-        ascii_bytes,
-        "".join(characters),
-        length,
-        low_blanks,
-        high_blanks,
-        *tables,
-        1 - 2 * tables[2].astype(np.int64),
-        space[0],
+        name=name,
+        is_ebcdic=is_ebcdic,
+        ascii=ascii_bytes,
+        characters="".join(characters),
+        utf8_length=length,
+        low_blanks=low_blanks,
+        high_blanks=high_blanks,
+        dropped=dropped,
+        digit=digit,
+        signed_digit=signed_digit,
+        is_negative=is_negative,
+        sign=1 - 2 * is_negative.astype(np.int64),
+        space=space[0],
     )
 
 

@@ -15,7 +15,8 @@ from connectors.formats.copybook.numbers import Bytes2D, Decoded, ValueOptions, 
 from connectors.formats.copybook.parser import Field
 from connectors.formats.copybook.picture import MAX_DIGITS
 
-_SHAPE = r"^[ $*/]*[+\-]?[ $*/]*[0-9, /]*(\.[0-9]*)?[ ]*(\+|-|CR|DB)?[ ]*$"
+_BODY = r"[ $*/]*[0-9, /]*(\.[0-9]*)?[ ]*"
+_SHAPE = rf"^[ $*/]*[+\-]{_BODY}$|^{_BODY}(\+|-|CR|DB)?[ ]*$"  # a sign on one side only
 _SWAPPED = np.arange(256, dtype=np.uint8)
 _SWAPPED[[ord(","), ord(".")]] = [ord("."), ord(",")]
 

@@ -74,9 +74,7 @@ def make_plan(settings: CopybookSettings) -> Plan:
     """Read the copybook and check every setting against it; raises :class:`SettingsError`."""
     roots = _parse(settings)
     rules = LayoutRules(settings.align_synchronized, settings.occurs_depending_on == "keeps_room")
-    page = code_page(
-        settings.code_page, settings.keep_control_characters, overrides=settings.code_page_overrides
-    )
+    page = code_page(settings.code_page, settings.control_characters, overrides=settings.code_page_overrides)
     options = _options(settings, page)
     whole = {root.name: lay_out(root, (), rules) for root in roots}
     _check_fields(settings, roots, page)

@@ -89,8 +89,8 @@ class CopybookSettings(FormatSettings):
     code_page_overrides: dict[str, str] = Setting(
         default_factory=dict, description="Characters a site has changed, by byte in hex: {'4A': Ä}."
     )
-    keep_control_characters: bool = Setting(
-        default=False, description="Control characters stay in text; otherwise each becomes a space."
+    control_characters: Literal["space", "keep", "drop"] = Setting(
+        default="space", description="What a control character in text becomes: a space, itself or nothing."
     )
     double_byte_code_page: str | None = Setting(
         default=None,

@@ -28,7 +28,12 @@ def decode_text(matrix: Bytes2D, page: CodePage, trim: str) -> pa.Array:
     """Single-byte text ``(n, width)``, blanks cut off at ``trim``; what is then empty is null."""
     rows, width = matrix.shape
     raw = matrix.tobytes()
-    text = _array(raw, np.arange(0, (rows + 1) * width, width, dtype=np.int32))
+    offsets = np.arange(0, (rows + 1) * width, width, dtype=np.int32)
+    if page.dropped:
+        gone = np.isin(matrix, np.frombuffer(page.dropped, dtype=np.uint8)).sum(axis=1)
+        offsets -= np.concatenate([[0], np.cumsum(gone)]).astype(np.int32)
+        raw = raw.translate(None, page.dropped)
+    text = _array(raw, offsets)
     # Most of fixed-width text is padding: what is cut off before the code page need not pass through it.
     text = _cut(text, trim, page.low_blanks)
     offsets = _offsets(text)
