@@ -302,21 +302,28 @@ def _chain(
     """
     view = np.frombuffer(data, dtype=np.uint8)
     starts: list[int] = []
-    at, before, equal = start, -1, 0
-    while at + head + head_bytes <= end:
-        stride = stride_at(at)
+    strides: dict[bytes, int] = {}
+    at, tail, before, equal = start, head + head_bytes, b"", 0
+    while at + tail <= end:
+        # This loop is all the Python that runs per record: a word seen before is not read again.
+        word = data[at + head : at + tail]
+        stride = strides.get(word)
+        if stride is None:
+            stride = strides[word] = stride_at(at)
         if at + stride > end:
             break
-        equal = equal + 1 if stride == before else 0
-        before = stride
-        if equal < _RUN_PROBE:
-            starts.append(at)
-            at += stride
+        if word != before:
+            before, equal = word, 0
         else:
-            run = _run_of_equal(view, at + head, stride, (end - at) // stride, head_bytes)
-            starts.extend(range(at, at + stride * run, stride))
-            at += stride * run
-            equal = 0
+            equal += 1
+            if equal >= _RUN_PROBE:
+                run = _run_of_equal(view, at + head, stride, (end - at) // stride, head_bytes)
+                starts.extend(range(at, at + stride * run, stride))
+                at += stride * run
+                equal = 0
+                continue
+        starts.append(at)
+        at += stride
     return np.array(starts, dtype=np.int64), at
 
 
