@@ -207,8 +207,13 @@ class _Maker:
         self, run: _Run, group: Field, path: tuple[str, ...], is_alternative: bool, seen: _Seen
     ) -> None:
         for family in _families(group):
-            branch = next((c for c in family for f in c.walk() if any(f is b for b in self.branches)), None)
-            kept = family if branch is None else [branch]
+            chosen = [c for c in family if any(f is b for f in c.walk() for b in self.branches)]
+            if len(chosen) > 1:
+                raise SettingsError(
+                    f"{chosen[1].place}: {chosen[1].name} shares its bytes with {chosen[0].name}: "
+                    "a record type is laid out by one of them"
+                )
+            kept = chosen or family
             self._family(run, family, kept, path, is_alternative, seen)
 
     def _family(

@@ -57,7 +57,9 @@ class Totals:
         for name, array in columns.items():
             key = (table, name)
             if key in self._wanted:
-                found = pc.sum(array).as_py()
+                # Whole numbers are summed as decimals: a sum of 64 bits would wrap around in silence.
+                exact = array.cast(pa.decimal128(38, 0)) if pa.types.is_int64(array.type) else array
+                found = pc.sum(exact).as_py()
                 self._sums[key] = self._sums.get(key, 0) + (found or 0)
             if key in self._trailers:
                 self._declared.setdefault(key, []).extend(array.to_pylist())

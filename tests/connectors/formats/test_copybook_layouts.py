@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.formats import SettingsError, schema
 from tests.connectors.formats.encode import binary, packed, rdw, text, zoned
@@ -111,6 +113,29 @@ def test_a_counter_out_of_bounds_or_a_lying_one_quarantines_only_its_record(reco
     sink = read(NESTED, site(meter("AAA", 1)), record, site(meter("BBB", 2), notes=("n",)))
     assert sink.rules == [(2, rule)]
     assert [row["_record_no"] for row in sink.rows("r")] == [1, 3]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.lists(st.integers(-999, 999), min_size=1, max_size=4), max_size=3),
+            st.lists(st.sampled_from(["ab", "c", ""]), max_size=5),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_any_nesting_reads_back_as_it_was_written(sites: list[tuple[list[list[int]], list[str]]]) -> None:
+    records = [
+        site(*(meter(f"M{i}", *reads) for i, reads in enumerate(meters)), notes=tuple(notes))
+        for meters, notes in sites
+    ]
+    found = [
+        ([[read["kwh"] for read in one["reading"]] for one in row["meter"]], [n or "" for n in row["note"]])
+        for row in read(NESTED, *records).rows("r")
+    ]
+    assert found == sites
 
 
 def test_a_bad_value_deep_in_a_varying_table_names_the_table() -> None:
@@ -253,6 +278,12 @@ def test_branches_of_two_independent_redefines() -> None:
     sink = read(copybook, text("112xy", 5), text("1xx12", 5), discriminator="KIND", records=records)
     assert sink.rows("one") == [{"_record_no": 1, "kind": "1", "a_num": 12, "b_text": "xy"}]
     assert sink.rules == [(2, "bad_value")]
+
+
+def test_two_branches_of_the_same_bytes_are_refused() -> None:
+    records = {"A": {"group": ["BODY", "DETAIL-NUM"], "table": "a"}}
+    with pytest.raises(SettingsError, match="line 8: ALT shares its bytes with BODY"):
+        schema("copybook", {"copybook": LEVELS, "discriminator": "KIND", "records": records})
 
 
 def test_a_discriminator_in_a_branch_is_empty_where_the_record_is_too_short_for_it() -> None:

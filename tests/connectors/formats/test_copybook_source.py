@@ -183,3 +183,42 @@ def test_every_setting_is_described_for_editors() -> None:
         assert definition["description"]
         for name, setting in definition["properties"].items():
             assert setting.get("description"), name
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("       01 R.\n          05 A PIC X(3)", "line 2: the entry has no period"),
+        ("       01 R.\n          05 A PIC Q(3).", "line 2: PIC Q.3.: this picture is not supported"),
+        ("       01 R.\n          05 A PIC 9(39).", "1 to 38 digits"),
+        ("       01 R.\n          05 A PIC 9(3.", "repeat count"),
+        ("       01 R.\n          05 A USAGE OBJECT.", "USAGE OBJECT is not supported"),
+        ("       01 R.\n          05 A PIC G(4).", "A is PIC G: name its codec in 'double_byte_code_page'"),
+        ("       01 R.\n          05 A PIC X OCCURS MANY TIMES.", "OCCURS needs a number"),
+        ("       01 R.\n          05 A PIC X OCCURS 0 TIMES.", "maximum of at least 1"),
+        ("       01 R.\n          05 A PIC X WHATEVER.", "clause 'WHATEVER' is not known"),
+        ("       01 R.\n          05 A.\n          05 B PIC X.", "A has neither a PIC nor fields"),
+        ("       01 R.\n          05 A PIC X.\n             10 B PIC X.", "lies under A, which has a PIC"),
+        ("       01 R.\n          05 A PIC X.\n          05 B REDEFINES Z PIC X.", "B redefines Z"),
+        ("       01 R.\n          05 B PIC X OCCURS 1 TO 3 DEPENDING ON N.", "B depends on N"),
+        ("       COPY OTHER.", "COPY OTHER: give its text in the setting 'copies'"),
+        ("       NO LEVEL.", "a level number was expected"),
+        ("      * ONLY A COMMENT", "no field found in columns 8–72"),
+    ],
+)
+def test_a_copybook_that_cannot_be_read_names_the_line(lines: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        schema("copybook", {"copybook": lines + "\n"})
+
+
+def test_free_form_and_continued_entries() -> None:
+    free = "01 R.\n05 A PIC\n X(3) VALUE 'a. b'.\n*> comment\n05 B PIC 9(2)V9 COMP-3.\n"
+    (root,) = parse_copybook(Source(free, is_free_form=True))
+    assert [(f.name, f.size) for f in root.children] == [("A", 3), ("B", 2)]
+
+
+def test_pictures() -> None:
+    assert parse_picture("S9(5)V9(2)").scale == 2
+    assert parse_picture("+9(6).99").size == 10
+    assert parse_picture("SPPP9(5)").scale == 8
+    assert parse_picture("Z(6)VZZ-").size == 9
