@@ -227,6 +227,11 @@ class FeedConfig(_Model):
         settings = dict(self.decode_settings)
         if copybook := settings.get("copybook"):
             settings["copybook"] = Path(copybook).read_text(encoding="utf-8", errors="replace")
+        if copies := settings.get("copies"):
+            settings["copies"] = {
+                name: value if "\n" in value else Path(value).read_text(encoding="utf-8", errors="replace")
+                for name, value in copies.items()
+            }
         text = json.dumps([self.format, settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -285,18 +290,28 @@ def _check_keys(feed: FeedConfig, file: YamlFile) -> None:
 
 
 def _with_paths(file: YamlFile) -> Mapping[str, Any]:
-    """A copybook is named relative to the feed file."""
+    """A copybook, and what it copies, is named relative to the feed file."""
     section = file.data.get("file")
     if not isinstance(section, dict) or not isinstance(settings := section.get("settings"), dict):
         return file.data
     if not isinstance(settings.get("copybook"), str):
         return file.data
-    copybook = (file.path.parent / settings["copybook"]).resolve()
-    if not copybook.is_file():
-        raise file.error(
-            ("file", "settings", "copybook"), "this file does not exist beside the feed", FeedError
-        )
-    return {**file.data, "file": {**section, "settings": {**settings, "copybook": str(copybook)}}}
+
+    def beside(value: str, *key: str) -> str:
+        found = (file.path.parent / value).resolve()
+        if not found.is_file():
+            raise file.error(
+                ("file", "settings", *key), "this file does not exist beside the feed", FeedError
+            )
+        return str(found)
+
+    settings = {**settings, "copybook": beside(settings["copybook"], "copybook")}
+    if isinstance(copies := settings.get("copies"), dict):
+        settings["copies"] = {
+            name: beside(value, "copies", name) if isinstance(value, str) and "\n" not in value else value
+            for name, value in copies.items()
+        }
+    return {**file.data, "file": {**section, "settings": settings}}
 
 
 def load_feeds(folder: Path) -> dict[str, FeedConfig]:

@@ -208,6 +208,26 @@ def test_overpunch_in_ebcdic_and_in_an_ascii_twin() -> None:
         )
 
 
+def test_ieee_floats_and_not_a_number() -> None:
+    assert one("COMP-1", b"\x42\x2a\x00\x00", floating_point="ieee754")[0] == 42.5
+    assert one("COMP-1", b"\x7f\xc0\x00\x00", floating_point="ieee754")[1].rules == [(1, "bad_value")]
+
+
+def test_ascii_extract_of_the_same_copybook() -> None:
+    copybook = "       01 R.\n          05 A PIC X(4).\n          05 B PIC S9(3).\n          05 C PIC 9(2).\n"
+    sink, _ = decoded(
+        b"Smit04K07" + b"Smit04{08" + b"Smit04s09", "copybook", {"copybook": copybook, "code_page": "ascii"}
+    )
+    assert [(row["b"], row["c"]) for row in sink.rows("r")] == [(-42, 7), (40, 8), (-43, 9)]
+
+
+def test_text_beyond_ascii_and_undefined_bytes() -> None:
+    assert one("PIC X(6)", "Zürich".encode("cp273"), code_page="cp273")[0] == "Zürich"
+    assert one("PIC X(1)", b"\x9f", code_page="cp1140")[0] == "€"
+    assert one("PIC X(3)", b"a\xffb", code_page="ascii")[0] == "a\ufffdb"
+    assert one("PIC X(3)", b"a\x01b", code_page="ascii")[0] == "a b"
+
+
 def test_national_and_double_byte_text() -> None:
     assert value("PIC N(6) USAGE NATIONAL", "Zürich".encode("utf-16-be")) == "Zürich"
     assert value("PIC N(3)", "a 😀".encode("utf-16-be")[:6] + b"") == "a \ufffd"
