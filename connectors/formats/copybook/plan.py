@@ -115,6 +115,10 @@ def _parse(settings: CopybookSettings) -> list[Field]:
     source = Source(text, settings.is_free_form, settings.copies, settings.replacing)
     roots = parse_copybook(source, Dialect(settings.decimal_comma, settings.binary_size))
     entries = [entry for root in roots for entry in root.walk()]
+    if settings.keep_fillers:
+        fillers = (entry for entry in entries if entry.is_filler and not entry.is_group)
+        for number, entry in enumerate(fillers, start=1):
+            entry.name = f"FILLER-{number}"
     for name, rules in settings.fields.items():
         found = [entry for entry in entries if _same(entry.name, name)]
         if not found:

@@ -65,6 +65,10 @@ class CopybookSettings(FormatSettings):
         default_factory=dict,
         description="Replaced in the copybook before it is read, such as {':TAG:': CUST}.",
     )
+    keep_fillers: bool = Setting(
+        default=False,
+        description="Unnamed fields become columns filler_1, filler_2 … as they stand in the text.",
+    )
     decimal_comma: bool = Setting(
         default=False,
         description="DECIMAL-POINT IS COMMA: the comma is the decimal mark in pictures and data.",
