@@ -28,7 +28,7 @@ from connectors.formats.base import (
 )
 from connectors.formats.columns import BoolMask
 from connectors.formats.copybook.framing import Fixed
-from connectors.formats.copybook.hierarchy import UNKNOWN, Hierarchy
+from connectors.formats.copybook.hierarchy import NOTHING, UNKNOWN, Hierarchy
 from connectors.formats.copybook.layout import Column
 from connectors.formats.copybook.parser import Usage
 from connectors.formats.copybook.places import check_rows, decode_rows, gather
@@ -79,11 +79,7 @@ class _Run:
         kinds = self._kinds(block)
         self.hierarchy.begin(kinds, self.result.records_read + 1)
         for index, record_type in enumerate(self.plan.types):
-            rows = (
-                np.flatnonzero(kinds == index)
-                if len(self.plan.types) > 1 or (kinds < 0).any()
-                else (np.arange(len(kinds), dtype=np.int64))
-            )
+            rows = np.flatnonzero(kinds == index)
             self.result.add_type(record_type.label, len(rows))
             self.totals.count(record_type.table, len(rows))
             if len(rows):
@@ -98,7 +94,7 @@ class _Run:
         empty = block.lengths == 0
         if empty.any():
             self._reject(block, everything[empty], "empty_record", "an empty line")
-            kinds[empty] = UNKNOWN
+            kinds[empty] = NOTHING
         if not self.plan.discriminators:
             return kinds
         known = ", ".join(",".join(key) for key, _ in self.plan.keys)
@@ -116,13 +112,15 @@ class _Run:
         number = np.zeros(len(kinds), dtype=np.int64)
         for values, which in patterns:
             number = number * len(values) + which
-        for code in np.unique(number[whole]):
+        codes, inverse = np.unique(number[whole], return_inverse=True)
+        found = np.empty(len(codes), dtype=np.int64)
+        for index, code in enumerate(codes.tolist()):
             value: tuple[str, ...] = ()
-            rest = int(code)
             for values, _ in reversed(patterns):
-                value = (values[rest % len(values)], *value)
-                rest //= len(values)
-            kinds[whole[number[whole] == code]] = self._kind_of(value)
+                code, place = divmod(code, len(values))
+                value = (values[place], *value)
+            found[index] = self._kind_of(value)
+        kinds[whole] = found[inverse]
         unknown = whole[kinds[whole] == UNKNOWN]
         self._reject(block, unknown, "unknown_record_type", f"{names} is none of {known}")
         return kinds
@@ -170,11 +168,7 @@ class _Run:
         batch = pa.RecordBatch.from_arrays([numbers, *inherited, *decoded.arrays], schema=record_type.schema)
         if not good.all():
             batch = batch.filter(pa.array(good))
-        if record_type.lends:
-            lent = {name: batch.column(name) for name in record_type.lends}
-            self.hierarchy.loaded(record_type, rows[good], lent)
-        elif not self.hierarchy.is_flat:
-            self.hierarchy.loaded(record_type, rows[good], {})
+        self.hierarchy.loaded(record_type, rows[good], batch)
         self.result.loaded += batch.num_rows
         self.result.write(self.sink, record_type.table, batch)
 

@@ -10,7 +10,6 @@ to the wrong parent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +24,8 @@ Ints = npt.NDArray[np.int64]
 
 UNKNOWN = -1
 """Kind of a record whose type is not known."""
+NOTHING = -2
+"""Kind of an empty line, which cannot have been a parent."""
 _NONE, _LOST, _HELD = 0, 1, 2
 
 
@@ -48,7 +49,7 @@ class Owners:
 
 
 class Hierarchy:
-    """The parents of one file; :meth:`begin` each block, :meth:`loaded` each type, parents first."""
+    """The parents of one file: :meth:`begin` and :meth:`end` a block, :meth:`loaded` each type between."""
 
     def __init__(self, types: list[RecordType]) -> None:
         self._parents = {t.parent.table: t.parent for t in types if t.parent is not None}
@@ -59,11 +60,6 @@ class Hierarchy:
         self._last: dict[str, tuple[Ints, Ints]] = {}
         self._kinds: Ints = np.zeros(0, dtype=np.int64)
         self._first_number = 1
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether no type has a parent."""
-        return not self._parents
 
     def begin(self, kinds: Ints, first_number: int) -> None:
         """Take the kinds of a block's records: the place of their type in ``types``, or ``UNKNOWN``."""
@@ -80,11 +76,11 @@ class Hierarchy:
             self._rows[table] = np.zeros(0, dtype=np.int64)
             self._values[table] = {}
 
-    def loaded(self, record_type: RecordType, rows: Ints, columns: Mapping[str, pa.Array]) -> None:
-        """Take the records of one type that were loaded and the columns their children borrow."""
+    def loaded(self, record_type: RecordType, rows: Ints, batch: pa.RecordBatch) -> None:
+        """Take the records of one type that were loaded, and of their columns those that children borrow."""
         if record_type.table in self._parents:
             self._rows[record_type.table] = rows
-            self._values[record_type.table] = {name: columns[name] for name in record_type.lends}
+            self._values[record_type.table] = {name: batch.column(name) for name in record_type.lends}
 
     def owners(self, parent: RecordType, rows: Ints) -> Owners:
         """Find the parents of child records at ``rows`` of the block."""

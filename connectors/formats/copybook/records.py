@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from connectors.formats.base import RefusedFile, read_exactly
-from connectors.formats.copybook.framing import Bytes, Found, Framing, Offsets
+from connectors.formats.copybook.framing import Bytes, Fixed, Found, Framing, Offsets
 
 BLOCK_BYTES = 4 * 1024 * 1024
 PADDED_BYTES = 16 * 1024 * 1024
@@ -66,7 +66,11 @@ def read_blocks(stream: BinaryIO, framing: Framing, around: Surroundings, name: 
     if len(read_exactly(stream, position)) < position:
         raise RefusedFile(f"{name}: shorter than its file header of {position} bytes")
     carry = b""
-    for part, is_end in _body(stream, around.footer_bytes, name):
+    size = BLOCK_BYTES
+    if isinstance(framing, Fixed):
+        # Whole records only, so that no block has to be put together from two.
+        size = max(BLOCK_BYTES // framing.length, 1) * framing.length
+    for part, is_end in _body(stream, around.footer_bytes, size, name):
         data = carry + part if carry else part
         found = framing.find(data, position, is_end, name)
         if len(found.starts):
@@ -106,10 +110,10 @@ def _padded(view: Bytes, starts: Offsets, lengths: Offsets, around: Surroundings
     return Block(matrix.reshape(-1), rows, lengths, rows + width, view, starts, position)
 
 
-def _body(stream: BinaryIO, footer: int, name: str) -> Iterator[tuple[bytes, bool]]:
+def _body(stream: BinaryIO, footer: int, size: int, name: str) -> Iterator[tuple[bytes, bool]]:
     """What lies between file header and footer, the last part marked; the footer is held back until then."""
     held, ready = b"", b""
-    while part := read_exactly(stream, BLOCK_BYTES):
+    while part := read_exactly(stream, size):
         data = held + part if held else part
         cut = max(len(data) - footer, 0)
         held = data[cut:]

@@ -88,6 +88,25 @@ def test_a_record_of_unknown_type_may_have_been_a_parent() -> None:
     assert bills(sink) == [(101, 7, 12, 2)]
 
 
+def test_an_empty_line_parts_no_family() -> None:
+    settings = {**SETTINGS, "record_format": "lines", "code_page": "ascii"}
+    sink, _ = decoded(b"C001\nA010\n\nB100\n", "copybook", settings)
+    assert sink.rules == [(3, "empty_record")]
+    assert bills(sink) == [(100, 2, 10, 1)]
+
+
+def test_a_discriminator_of_many_values_is_told_apart_at_once() -> None:
+    lines = [f"C{number:03d}" for number in range(1000)] * 20
+    settings: dict[str, Any] = {
+        "copybook": "       01 R.\n          05 K PIC X(4).\n",
+        "discriminator": "K",
+        "records": {"C042": {"group": "R", "table": "r"}},
+    }
+    sink, result = decoded(b"".join(text(line, 4) for line in lines), "copybook", settings)
+    assert (result.loaded, result.quarantined) == (20, 19_980)
+    assert {row["k"] for row in sink.rows("r")} == {"C042"}
+
+
 def test_parents_hold_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = ["C001", "A010", "B100", "B101", "A0x0", "B102", "C002", "B103", "A011", "B104", "?...", "B105"]
     whole = run(*lines)
