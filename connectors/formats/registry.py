@@ -15,6 +15,7 @@ from connectors.formats.base import DecodeResult, Format, RefusedFile, SettingsE
 
 # Loaded on first use: a feed of JSON lines does not pay for the code pages of a mainframe.
 _MODULES = {
+    "cmep": "connectors.formats.cmep",
     "copybook": "connectors.formats.copybook",
     "delimited": "connectors.formats.delimited",
     "jsonl": "connectors.formats.jsonl",
