@@ -24,6 +24,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2099
 """A meter's time outside these years is a mistake."""
 _MONTHS = np.arange((LAST_YEAR - FIRST_YEAR + 1) * 12 + 1)
 _FIRST_DAYS = _MONTHS.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+_MONTH_DAYS = np.diff(_FIRST_DAYS).astype(np.uint32)
 MOST = int(_FIRST_DAYS[-1]) * DAY
 
 
@@ -101,31 +102,37 @@ def minute_labels(data: Bytes, starts: Ints, ends: Ints) -> tuple[Ints, BoolMask
     safe = np.minimum(safe, len(data) - 14)
     days, wrong_days = eight_digits(words_at(data, safe))
     rest, wrong_rest = eight_digits(words_at(data, safe + 4))
-    clock = rest % 10_000
-    hour = clock // 100
-    minute = clock - hour * 100
-    bad |= wrong_days | wrong_rest | (minute > 59) | (hour * 60 + minute > DAY)
+    clock = rest.astype(np.uint32) % np.uint32(10_000)
+    hour = clock // np.uint32(100)
+    minute = clock - hour * np.uint32(100)
+    minutes = hour * np.uint32(60) + minute
+    bad |= wrong_days | wrong_rest | (minute > 59) | (minutes > DAY)
     long = lengths == 14
     if long.any():
         tail, wrong = eight_digits(words_at(data, safe + 6))
         bad |= long & (wrong | (tail % 100 > 59))
     date, impossible = _days(days)
     bad |= impossible
-    return np.where(bad, 0, date * DAY + hour * 60 + minute), bad
+    labels = date * DAY + minutes
+    if bad.any():
+        labels[bad] = 0
+    return labels, bad
 
 
 def _days(dates: Ints) -> tuple[Ints, BoolMask]:
     """Days since 1970 of ``yyyymmdd`` numbers, and which are no day."""
-    year = dates // 10_000
-    rest = dates - year * 10_000
-    month = rest // 100
-    day = rest - month * 100
-    at = (year - FIRST_YEAR) * 12 + month - 1
-    bad = (month < 1) | (month > 12) | (year < FIRST_YEAR) | (year > LAST_YEAR) | (day < 1)
-    at = np.where(bad, 0, at)
-    first = _FIRST_DAYS[at]
-    bad |= day > _FIRST_DAYS[at + 1] - first
-    return first + day - 1, bad
+    dates = dates.astype(np.uint32)  # eight digits; narrow numbers divide four times as fast
+    months = dates // np.uint32(100)
+    year = months // np.uint32(100)
+    month = months - year * np.uint32(100) - np.uint32(1)
+    day = dates - months * np.uint32(100) - np.uint32(1)
+    year = year - np.uint32(FIRST_YEAR)
+    bad = (month > 11) | (year > LAST_YEAR - FIRST_YEAR)
+    at = year * np.uint32(12) + month
+    if bad.any():
+        at[bad] = 0
+    bad |= day >= _MONTH_DAYS[at]
+    return _FIRST_DAYS[at] + day, bad
 
 
 def add_months(labels: Ints, months: Ints) -> Ints:

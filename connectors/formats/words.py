@@ -48,10 +48,17 @@ def eight_digits(words: Words) -> tuple[Ints, BoolMask]:
 
 
 def _number(words: Words) -> tuple[Ints, BoolMask]:
-    bad: BoolMask = (((words + _SIXES) | words) & _HIGH_NIBBLES) != 0
-    pairs = (words * _U(2561)) >> _U(8) & _U(0x00FF00FF00FF00FF)
-    fours = (pairs * _U(6553601)) >> _U(16) & _U(0x0000FFFF0000FFFF)
-    return ((fours * _U(42949672960001)) >> _U(32)).astype(np.int64), bad
+    marks = words + _SIXES
+    marks |= words
+    marks &= _HIGH_NIBBLES
+    bad: BoolMask = marks != 0
+    number = words * _U(2561)
+    for shift, mask, factor in ((8, 0x00FF00FF00FF00FF, 6553601), (16, 0x0000FFFF0000FFFF, 42949672960001)):
+        number >>= _U(shift)
+        number &= _U(mask)
+        number *= _U(factor)
+    number >>= _U(32)
+    return number.view(np.int64), bad
 
 
 def decimals(data: Bytes, starts: Ints, ends: Ints, scale: int) -> tuple[Ints, BoolMask]:

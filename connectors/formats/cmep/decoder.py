@@ -33,7 +33,7 @@ import pyarrow as pa
 
 from connectors.formats.base import DecodeResult, Format, RefusedFile, Reject, Settings, TableSink
 from connectors.formats.cmep.control import RegisterDeltas
-from connectors.formats.cmep.heads import CODE, REASONS, RULES, Heads, channel_keys, read_heads
+from connectors.formats.cmep.heads import CODE, REASONS, RULES, Heads
 from connectors.formats.cmep.index import (
     CHUNK_BYTES,
     Index,
@@ -122,7 +122,7 @@ class _Account:
         self._count(heads, lines, superseded)
 
     def _heads(self, lines: Ints, data: Bytes, start: Ints, end: Ints) -> Heads:
-        heads = read_heads(data, start, end, self.settings)
+        heads = Heads(data, start, end, self.settings)
         if not self.index.is_ended and self.settings.final_line_end == "required":
             heads.rule[lines == len(self.index) - 1] = CODE["truncated"]
         return heads
@@ -130,7 +130,7 @@ class _Account:
     def _note(self, triplets: Triplets, heads: Heads, lines: Ints, kept: npt.NDArray[np.bool_]) -> None:
         kept = kept & self.paired[lines[triplets.rows]]
         if kept.any():
-            channel = channel_keys(heads, self.settings)[triplets.rows]
+            channel = heads.channel_keys()[triplets.rows]
             self.deltas.add(triplets, channel, heads.constant[triplets.rows], kept)
 
     def _count(self, heads: Heads, lines: Ints, superseded: Ints) -> None:
@@ -138,11 +138,10 @@ class _Account:
         self.result.add_type("other", int((heads.rule == CODE["other_record"]).sum()))
         self.result.superseded += len(superseded)
         self.result.loaded += int((heads.rule == 0).sum()) - len(superseded)
-        data, fields = heads.fields.data, heads.fields
         for row in np.flatnonzero(heads.rule):
             rule = RULES[heads.rule[row]]
             line = int(lines[row])
-            raw = data[int(fields.start[row]) : int(fields.end[row])].tobytes()
+            raw = heads.data[int(heads.start[row]) : int(heads.end[row])].tobytes()
             number, offset = int(self.index.line_no[line]), int(self.index.offset[line])
             self.result.reject(self.sink, Reject(number, offset, raw, rule, REASONS[rule]))
 

@@ -6,7 +6,6 @@ file around the records (``decoder``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
@@ -16,10 +15,9 @@ import pyarrow.compute as pc
 
 from connectors.formats.cmep.settings import CmepSettings, Unit, unit_named
 from connectors.formats.columns import BoolMask, as_mask
-from connectors.formats.digits import parse_scaled
 from connectors.formats.local_time import minute_labels
-from connectors.formats.text_lines import Bytes, Fields, Ints
-from connectors.formats.words import Words, eight_digits, text_keys, words_at
+from connectors.formats.text_lines import Bytes, Fields, Ints, strings, trim
+from connectors.formats.words import Words, decimals, eight_digits, text_keys, words_at
 
 LEADING = 14
 (SENDER_CUSTOMER, RECEIVER_CUSTOMER, STAMP, METER, PURPOSE, COMMODITY, UNITS, CONSTANT, INTERVAL, COUNT) = (
@@ -60,103 +58,140 @@ REASONS = {
 }
 
 
-@dataclass
 class Heads:
-    """Leading fields of a run of lines; ``rule`` is the code of the first rule each broke, 0 for none."""
+    """Leading fields of a run of lines; ``rule`` is the code of the first rule each broke, 0 for none.
 
-    fields: Fields
-    rule: npt.NDArray[np.int8]
-    count: Ints
-    unit: Ints  # index into units
-    units: list[Unit]
-    register_id: pa.StringArray  # by unit
-    months: Ints
-    minutes: Ints
-    constant: Ints  # millionths; 10**6 for one
-    stamp: Ints
-    has_stamp: BoolMask
-    has_blanks: bool
+    The lines follow each other in ``data``, which is padded.
+    """
+
+    def __init__(self, data: Bytes, start: Ints, end: Ints, settings: CmepSettings) -> None:
+        self.data, self.start, self.end = data, start, end
+        self.fields = Fields(data, start, end)
+        self.rule: npt.NDArray[np.int8] = np.zeros(len(start), dtype=np.int8)
+        self.has_blanks = bool((data == ord(" ")).any() or (data == ord("\t")).any())
+        self._has_quotes = bool((data == ord('"')).any())
+        self._edges = self._find_edges()
+        self._texts: dict[int, pa.StringArray] = {}
+        self._settings = settings
+        self._read()
+
+    def _read(self) -> None:
+        data, settings = self.data, self._settings
+        self.unit, self.units, self.register_id = self._units()
+        self.count, bad_count = decimals(data, *self.span(COUNT), 0)
+        bad_count |= (self.count < 0) | (self.count > MOST_TRIPLETS)
+        self.count[bad_count] = 0
+        self.months, self.minutes, bad_interval = _interval(data, *self.span(INTERVAL))
+        self.constant, bad_constant = self._constants()
+        stamp_start, stamp_end = self.span(STAMP)
+        self.stamp, bad_stamp = minute_labels(data, stamp_start, stamp_end)
+        no_stamp = stamp_end == stamp_start
+        self.has_stamp = ~no_stamp & ~bad_stamp
+        self.fail(~is_reading(data, self.start, self.end), "other_record")
+        self.fail(self.fields.count < LEADING, "field_count")
+        self.fail(bad_count, "bad_count")
+        self.fail(~self._has_length(), "field_count")
+        if data.max(initial=0) >= 0x80:
+            self.fail(_beyond_ascii(data, self.start, self.span(COUNT)[1]), "bad_text")
+        for text in (self.service_point, self.text(METER)):
+            self.fail(as_mask(pc.equal(text, "")), "no_service_point")
+        purposes = pa.array([purpose.upper() for purpose in settings.purposes])
+        self.fail(~as_mask(pc.is_in(pc.utf8_upper(self.text(PURPOSE)), purposes)), "other_purpose")
+        self.fail(self.unit < 0, "unknown_unit")
+        self.fail(bad_constant, "bad_constant")
+        needed = ~self.is_register & ((self.months + self.minutes) == 0)
+        self.fail(bad_interval | (needed & (self.count > 0)), "bad_interval")
+        self.fail(bad_stamp & ~no_stamp, "bad_update_time")
+
+    @property
+    def is_register(self) -> BoolMask:
+        """Lines whose values are reads of a dial."""
+        return np.array([one.is_register for one in self.units] or [False])[self.unit]
+
+    @property
+    def service_point(self) -> pa.StringArray:
+        """What the setting says the service point is."""
+        return self.text(_SERVICE_POINT[self._settings.service_point])
 
     def fail(self, mask: BoolMask, rule: str) -> None:
         """Mark lines; an earlier finding stays."""
         self.rule[mask & (self.rule == 0)] = CODE[rule]
 
-    def text(self, rows: Ints, index: int) -> pa.StringArray:
+    def span(self, index: int) -> tuple[Ints, Ints]:
+        """Start and end of a leading field, without blanks around; empty where the line is shorter."""
+        end = self._edges[index + 1]
+        start = np.minimum(self._edges[index] + 1, end)
+        return trim(self.data, start, end) if self.has_blanks else (start, end)
+
+    def text(self, index: int) -> pa.StringArray:
         """A leading field, without blanks and quotes around."""
-        return pc.utf8_trim(self.fields.text(rows, index), ' "')
+        if index not in self._texts:
+            text = strings(self.data, *self.span(index))
+            self._texts[index] = pc.utf8_trim(text, ' "') if self._has_quotes else text
+        return self._texts[index]
 
-    def service_point(self, rows: Ints, settings: CmepSettings) -> pa.StringArray:
-        """What the setting says the service point is."""
-        return self.text(rows, _SERVICE_POINT[settings.service_point])
+    def channel_keys(self) -> Words:
+        """A key of service point and register of each line, equal for a dial and its amounts."""
+        keys = text_keys(self.data, *self.span(_SERVICE_POINT[self._settings.service_point]))
+        names = np.array([crc32(text.as_py().encode()) for text in self.register_id] or [0], dtype=np.uint64)
+        return keys ^ (names[self.unit] * np.uint64(0xC2B2AE3D27D4EB4F))
 
+    def _find_edges(self) -> npt.NDArray[np.int64]:
+        """The places before and behind each leading field ``(15, lines)``, or the line's end."""
+        rows = np.arange(len(self.start))
+        found = np.minimum(self.fields.count - 1, LEADING)
+        commas = self.fields.commas(rows, rows * 0, found)
+        if (found == LEADING).all():
+            return np.concatenate([self.start[None, :] - 1, commas.reshape(len(rows), LEADING).T])
+        edges = np.repeat(self.end[None, :], LEADING + 1, axis=0)
+        edges[0] = self.start - 1
+        place = np.arange(len(commas)) - np.repeat(np.cumsum(found) - found, found)
+        edges[place + 1, np.repeat(rows, found)] = commas
+        return edges
 
-def read_heads(data: Bytes, start: Ints, end: Ints, settings: CmepSettings) -> Heads:
-    """Read and check the leading fields of lines that follow each other in ``data``, which is padded."""
-    fields = Fields(data, start, end)
-    rows = np.arange(len(start))
-    unit, units, register_id = _units(fields, rows, settings)
-    count, bad_count = parse_scaled(data, *fields.trimmed(rows, COUNT), 0)
-    bad_count |= (count < 0) | (count > MOST_TRIPLETS)
-    count[bad_count] = 0
-    months, minutes, bad_interval = _interval(data, *fields.trimmed(rows, INTERVAL))
-    constant, bad_constant = _constant(fields, rows, settings)
-    stamp_start, stamp_end = fields.trimmed(rows, STAMP)
-    stamp, bad_stamp = minute_labels(data, stamp_start, stamp_end)
-    no_stamp = stamp_end == stamp_start
-    heads = Heads(
-        fields, np.zeros(len(start), np.int8), count, unit, units, register_id,
-        months, minutes, constant, stamp, ~no_stamp & ~bad_stamp,
-        bool((data == ord(" ")).any() or (data == ord("\t")).any()),
-    )  # fmt: skip
-    heads.fail(~is_reading(data, start, end), "other_record")
-    heads.fail(bad_count, "bad_count")
-    heads.fail(~_has_length(fields, rows, count), "field_count")
-    heads.fail(_beyond_ascii(data, start, fields.span(rows, INTERVAL)[1]), "bad_text")
-    for text in (heads.service_point(rows, settings), heads.text(rows, METER)):
-        heads.fail(as_mask(pc.equal(text, "")), "no_service_point")
-    purposes = pa.array([purpose.upper() for purpose in settings.purposes])
-    purpose = pc.utf8_upper(heads.text(rows, PURPOSE))
-    heads.fail(~as_mask(pc.is_in(purpose, purposes)), "other_purpose")
-    heads.fail(unit < 0, "unknown_unit")
-    heads.fail(bad_constant, "bad_constant")
-    is_register = np.array([one.is_register for one in units] or [False])[unit]
-    needed = ~is_register & ((months + minutes) == 0)
-    heads.fail(bad_interval | (needed & (count > 0)), "bad_interval")
-    heads.fail(bad_stamp & ~no_stamp, "bad_update_time")
-    return heads
+    def _units(self) -> tuple[Ints, list[Unit], pa.StringArray]:
+        """Which unit each line has (−1 for none that is known), the units, and their register ids."""
+        start, _ = self.span(COMMODITY)
+        encoded = strings(self.data, start, np.maximum(self.span(UNITS)[1], start)).dictionary_encode()
+        units: list[Unit] = []
+        registers: list[str] = []
+        place = []
+        for text in encoded.dictionary.to_pylist():
+            commodity, _, code = (part.strip(' \t"') for part in text.upper().partition(","))
+            unit = unit_named(code, self._settings)
+            place.append(-1 if unit is None else len(units))
+            if unit is not None:
+                units.append(unit)
+                registers.append(f"{commodity}_{unit.base}" if commodity else unit.base)
+        index = np.array(place, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+        return index, units, pa.array(registers, pa.string())
+
+    def _constants(self) -> tuple[Ints, BoolMask]:
+        """Calculation constants in millionths, and which are none."""
+        one = np.full(len(self.start), 10**CONSTANT_PLACES, dtype=np.int64)
+        if not self._settings.apply_constant:
+            return one, np.zeros(len(one), dtype=bool)
+        start, end = self.span(CONSTANT)
+        value, bad = decimals(self.data, start, end, CONSTANT_PLACES)
+        empty = start == end
+        bad |= (value <= 0) | (value > MOST_CONSTANT * 10**CONSTANT_PLACES)
+        return np.where(empty | bad, one, value), bad & ~empty
+
+    def _has_length(self) -> BoolMask:
+        """Fourteen fields and three a triplet; behind them at most the commas a spreadsheet left."""
+        wanted = LEADING + 3 * self.count
+        spare = self.fields.count - wanted
+        if not spare.any():
+            return np.ones(len(spare), dtype=bool)
+        _, behind = self.fields.span(np.arange(len(spare)), wanted - 1)
+        right: BoolMask = (spare >= 0) & (self.end - behind == spare)
+        return right
 
 
 def is_reading(data: Bytes, start: Ints, end: Ints) -> BoolMask:
     """Which lines are MEPMD01 records."""
     mask: BoolMask = (end - start >= 8) & (words_at(data, start) == _MARK)
     return mask
-
-
-def channel_keys(heads: Heads, settings: CmepSettings) -> Words:
-    """A key of service point and register of each line, equal for the dial and the amounts of a channel."""
-    rows = np.arange(len(heads.rule))
-    field = _SERVICE_POINT[settings.service_point]
-    keys = text_keys(heads.fields.data, *heads.fields.trimmed(rows, field))
-    names = np.array([crc32(text.as_py().encode()) for text in heads.register_id] or [0], dtype=np.uint64)
-    return keys ^ (names[heads.unit] * np.uint64(0xC2B2AE3D27D4EB4F))
-
-
-def _units(fields: Fields, rows: Ints, settings: CmepSettings) -> tuple[Ints, list[Unit], pa.StringArray]:
-    """Which unit each line has (−1 for none that is known), the units, and their register ids."""
-    both = [pc.utf8_upper(pc.utf8_trim(fields.text(rows, index), ' "')) for index in (COMMODITY, UNITS)]
-    encoded = pc.binary_join_element_wise(*both, ",").dictionary_encode()
-    units: list[Unit] = []
-    registers: list[str] = []
-    place = []
-    for text in encoded.dictionary.to_pylist():
-        commodity, code = text.split(",", 1)
-        unit = unit_named(code, settings)
-        place.append(-1 if unit is None else len(units))
-        if unit is not None:
-            units.append(unit)
-            registers.append(f"{commodity}_{unit.base}" if commodity else unit.base)
-    index = np.array(place, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
-    return index, units, pa.array(registers, pa.string())
 
 
 def _interval(data: Bytes, start: Ints, end: Ints) -> tuple[Ints, Ints, BoolMask]:
@@ -167,26 +202,6 @@ def _interval(data: Bytes, start: Ints, end: Ints) -> tuple[Ints, Ints, BoolMask
     value = np.where(right & ~bad, value, 0)
     days, hours, minutes = value // 10_000 % 100, value // 100 % 100, value % 100
     return value // 1_000_000, (days * 24 + hours) * 60 + minutes, ~empty & (bad | ~right)
-
-
-def _constant(fields: Fields, rows: Ints, settings: CmepSettings) -> tuple[Ints, BoolMask]:
-    one = np.full(len(rows), 10**CONSTANT_PLACES, dtype=np.int64)
-    if not settings.apply_constant:
-        return one, np.zeros(len(rows), dtype=bool)
-    start, end = fields.trimmed(rows, CONSTANT)
-    value, bad = parse_scaled(fields.data, start, end, CONSTANT_PLACES)
-    empty = start == end
-    bad |= (value <= 0) | (value > MOST_CONSTANT * 10**CONSTANT_PLACES)
-    return np.where(empty | bad, one, value), bad & ~empty
-
-
-def _has_length(fields: Fields, rows: Ints, count: Ints) -> BoolMask:
-    """Fourteen fields and three a triplet; behind them at most the commas a spreadsheet left."""
-    wanted = LEADING + 3 * count
-    spare = fields.count - wanted
-    _, behind = fields.span(rows, wanted - 1)
-    right: BoolMask = (spare >= 0) & (fields.end - behind == spare)
-    return right
 
 
 def _beyond_ascii(data: Bytes, start: Ints, end: Ints) -> BoolMask:

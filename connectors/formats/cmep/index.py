@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from connectors.formats.base import read_exactly
-from connectors.formats.cmep.heads import channel_keys, read_heads
+from connectors.formats.cmep.heads import Heads
 from connectors.formats.cmep.settings import CmepSettings
 from connectors.formats.cmep.triplets import label_bounds
 from connectors.formats.columns import BoolMask
@@ -28,7 +28,7 @@ from connectors.formats.text_blocks import read_lines
 from connectors.formats.text_lines import Bytes, Ints
 from connectors.formats.words import padded
 
-CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 2 * 1024 * 1024
 _TIME_BITS = 27  # minutes until the year 2225
 _SPOOL_IN_MEMORY = 32 * 1024 * 1024
 
@@ -104,11 +104,10 @@ def read_index(stream: BinaryIO, name: str, settings: CmepSettings, place: Zone)
     for block in read_lines(stream, name):
         data = padded(block.data)
         start, end = block.lines.start, block.lines.end
-        heads = read_heads(data, start, end, settings)
+        heads = Heads(data, start, end, settings)
         low, high = label_bounds(heads, place)
-        is_dial = np.array([unit.is_register for unit in heads.units] or [False])[heads.unit]
-        channel = channel_keys(heads, settings) >> np.uint64(_TIME_BITS + 1) << np.uint64(1)
-        key = (channel | is_dial.astype(np.uint64)) << np.uint64(_TIME_BITS)
+        channel = heads.channel_keys() >> np.uint64(_TIME_BITS + 1) << np.uint64(1)
+        key = (channel | heads.is_register.astype(np.uint64)) << np.uint64(_TIME_BITS)
         known = (low >= 0) & (high >= 0)
         key |= np.where(known, low, 0).astype(np.uint64)
         parts.append(

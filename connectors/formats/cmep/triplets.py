@@ -60,7 +60,8 @@ def read_triplets(heads: Heads, settings: CmepSettings, place: Zone) -> Iterator
     shape = heads.count[good]
     for part in (heads.unit, heads.months, heads.minutes):
         shape = shape * (int(part.max(initial=0)) + 1) + part[good]
-    for one in np.unique(shape):
+    shapes, first = np.unique(shape, return_index=True)
+    for one in shapes[np.argsort(first)]:
         rows = good[shape == one]
         found = _read(heads, rows, settings, place)
         if found is not None:
@@ -75,7 +76,7 @@ def label_bounds(heads: Heads, place: Zone) -> tuple[Ints, Ints]:
     low = np.full(len(heads.rule), -1, dtype=np.int64)
     high = low.copy()
     good = np.flatnonzero((heads.rule == 0) & (heads.count > 0))
-    data = heads.fields.data
+    data = heads.data
     first, bad = minute_labels(data, *heads.fields.trimmed(good, LEADING))
     start, end = heads.fields.trimmed(good, LEADING + 3 * (heads.count[good] - 1))
     last, bad_last = minute_labels(data, start, end)
@@ -100,7 +101,7 @@ def label_bounds(heads: Heads, place: Zone) -> tuple[Ints, Ints]:
 
 
 def _read(heads: Heads, rows: Ints, settings: CmepSettings, place: Zone) -> Triplets | None:
-    data, count = heads.fields.data, int(heads.count[rows[0]])
+    data, count = heads.data, int(heads.count[rows[0]])
     unit = heads.units[int(heads.unit[rows[0]])]
     months, minutes = int(heads.months[rows[0]]), int(heads.minutes[rows[0]])
     time, quality, value = _spans(heads, rows, count)
@@ -259,7 +260,7 @@ def _values(
     heads: Heads, rows: Ints, start: Ints, end: Ints, unit: Unit, settings: CmepSettings
 ) -> tuple[Ints, BoolMask, Ints]:
     """Values in millionths of the stored unit, which are none, and the decimals of dials."""
-    data, shape, scale = heads.fields.data, start.shape, SCALE + unit.exponent
+    data, shape, scale = heads.data, start.shape, SCALE + unit.exponent
     flat_start, flat_end = start.reshape(-1), end.reshape(-1)
     values, bad = decimals(data, flat_start, flat_end, scale)
     values, bad = values.reshape(shape), bad.reshape(shape)
@@ -290,13 +291,13 @@ def rows_of(
 ) -> tuple[str, pa.RecordBatch]:
     """The table the records go to, and their rows, record after record."""
     rows, count = triplets.rows, triplets.at.shape[1]
-    service_point = heads.service_point(rows, settings)
+    service_point = pc.take(heads.service_point, pa.array(rows))
     flat = triplets.quality.reshape(-1)
     columns: dict[str, pa.Array] = {
         "_record_no": pa.array(np.repeat(line_no[rows], count)),
         "service_point_id": _repeated(service_point, count),
         "register_id": _constant(heads.register_id[int(heads.unit[rows[0]])].as_py(), len(flat)),
-        "meter_serial": _repeated(heads.text(rows, METER), count),
+        "meter_serial": _repeated(pc.take(heads.text(METER), pa.array(rows)), count),
         "direction": _constant(triplets.unit.direction, len(flat)),
         "unit": _constant(triplets.unit.name, len(flat)),
         "quality_flag": _chosen(triplets.flags, flat),

@@ -61,3 +61,21 @@ def day(
     """A 300 record; 48 values of 0.125 unless given."""
     numbers = ["0.125"] * 48 if values is None else [str(value) for value in values]
     return ",".join(["300", date, *numbers, quality, reason, text, updated, ""])
+
+
+def cmep(
+    triplets: Sequence[tuple[str, str, object]],
+    *,
+    meter: str = "M1",
+    account: str = "",
+    stamp: str = "202606020800",
+    purpose: str = "OK",
+    commodity: str = "E",
+    units: str = "KWH",
+    constant: str = "1.0",
+    interval: str = "00000100",
+) -> bytes:
+    """One MEPMD01 record of (time, quality, value) triplets."""
+    fields = ["MEPMD01", "20080501", "SENDER", "", "RIVERB", account, stamp, meter, purpose, commodity, units,
+              constant, interval, str(len(triplets))]  # fmt: skip
+    return ",".join([*fields, *(str(part) for triplet in triplets for part in triplet)]).encode() + b"\n"
