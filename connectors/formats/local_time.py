@@ -40,7 +40,7 @@ class Zone:
 
         The two are equal but for the hour that the clock shows twice.
         """
-        if not len(self.change):
+        if not len(self.change) or not labels.size:
             utc = labels - self.offset[0] if self.offset[0] else labels
             return utc, utc, np.zeros(labels.shape, dtype=bool)
         # Only the changes near these labels can matter, and mostly there are none.
@@ -117,6 +117,14 @@ def minute_labels(data: Bytes, starts: Ints, ends: Ints) -> tuple[Ints, BoolMask
     if bad.any():
         labels[bad] = 0
     return labels, bad
+
+
+def second_parts(data: Bytes, starts: Ints, ends: Ints) -> Ints:
+    """The seconds of times of 14 digits that are known to be right; 0 for those of 12."""
+    seconds = np.zeros(len(starts), dtype=np.int64)
+    rows = np.flatnonzero(ends - starts == 14)
+    seconds[rows] = eight_digits(words_at(data, starts[rows] + 6))[0] % 100
+    return seconds
 
 
 def _days(dates: Ints) -> tuple[Ints, BoolMask]:

@@ -17,6 +17,7 @@ from connectors.formats.base import DecodeResult, Format, RefusedFile, SettingsE
 _MODULES = {
     "cmep": "connectors.formats.cmep",
     "copybook": "connectors.formats.copybook",
+    "d0010": "connectors.formats.d0010",
     "delimited": "connectors.formats.delimited",
     "jsonl": "connectors.formats.jsonl",
     "nem12": "connectors.formats.nem12",

@@ -15,8 +15,9 @@ What is taken and what is not:
   before and the interval. Where times are local, the second pass of autumn's repeated hour is told by order.
 - Of two reads of one moment in a file the later time stamp wins, then the later line, but a read that failed
   never replaces one that did not. A record left without a read is superseded.
-- ``register_id`` is commodity and unit (``E_KWH``), the same for a dial and its amounts. Their agreement is
-  the control total ``register_delta``. It is told and does not refuse: an exchanged meter, a dial that passed
+- ``register_id`` is commodity and unit (``E_KWH``), the same for a dial and its amounts of less than a day;
+  longer amounts carry their interval (``E_KWH/00010000``). The agreement of dial and amounts is the control
+  total ``register_delta``. It is told and does not refuse: an exchanged meter, a dial that passed
   zero and an estimate break it rightly, so a meter's day is judged by validation, which knows of these.
 - CMEP has no trailer. A file cut between two lines looks whole; one cut within a line has a last line without
   line end, which goes to quarantine.

@@ -296,7 +296,7 @@ def rows_of(
     columns: dict[str, pa.Array] = {
         "_record_no": pa.array(np.repeat(line_no[rows], count)),
         "service_point_id": _repeated(service_point, count),
-        "register_id": _constant(heads.register_id[int(heads.unit[rows[0]])].as_py(), len(flat)),
+        "register_id": _constant(_register_id(triplets, heads), len(flat)),
         "meter_serial": _repeated(pc.take(heads.text(METER), pa.array(rows)), count),
         "direction": _constant(triplets.unit.direction, len(flat)),
         "unit": _constant(triplets.unit.name, len(flat)),
@@ -320,6 +320,15 @@ def rows_of(
         columns["quantity"] = value
         columns["read_from_at"] = timestamps(triplets.since)
     return "register_reads", register_batch(columns)
+
+
+def _register_id(triplets: Triplets, heads: Heads) -> str:
+    """That of the channel; amounts of days and months are no reads of its dial and carry their interval."""
+    name: str = heads.register_id[int(heads.unit[triplets.rows[0]])].as_py()
+    if triplets.unit.is_register or triplets.is_interval:
+        return name
+    hours, minutes = divmod(triplets.minutes, 60)
+    return f"{name}/{triplets.months:02d}{hours // 24:02d}{hours % 24:02d}{minutes:02d}"
 
 
 def _repeated(text: pa.StringArray, count: int) -> pa.StringArray:

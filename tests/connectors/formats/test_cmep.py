@@ -131,7 +131,9 @@ def test_dials_days_and_months_are_register_reads() -> None:
         None,
     )
     assert (second["current_read"], second["quality_flag"]) == (Decimal("124.5"), "E")
-    assert (first["register_id"], day["register_id"]) == ("E_KWH", "E_KWH")
+    assert [row["register_id"] for row in (first, day, month)] == [
+        "E_KWH", "E_KWH/00010000", "E_KWH/01000000"
+    ]  # fmt: skip
     # The day on which the clock goes forward has 23 hours.
     assert (day["read_from_at"], day["read_to_at"]) == (at("202603080800"), at("202603090700"))
     assert (day["quantity"], day["current_read"]) == (Decimal("24.5"), None)
