@@ -6,7 +6,7 @@ here: where keys are configured, what the content holds.
 Sequoia does the cryptography. It holds Python's interpreter lock while it works and maps its input, so it
 runs in a process of its own: the content comes through a pipe, is counted against its limit, and lies in a
 temporary file without a name until the whole message has been decrypted and its signature verified. Nothing
-is given out before. Memory stays the same whatever the size of the message.
+is given out before. Memory is some 170 MB in that process, whatever the size of the message.
 
 One thing pysequoia does not do is verify a signature inside a compressed layer, which is where GnuPG puts it
 unless told otherwise; a feed that demands a signer refuses such a message and says what to ask for.

@@ -12,11 +12,10 @@ from pydantic import Field, field_validator
 
 from connectors.formats.base import FormatSettings, Settings, SettingsError, parse_settings
 from connectors.formats.columns import check_time_zone
-from connectors.formats.reads import DIRECTIONS, GAS_UNITS, OTHER_DIRECTION, QUALITY_FLAGS, UNITS
+from connectors.formats.reads import DIRECTIONS, GAS_UNITS, OTHER_DIRECTION, QUALITY_FLAGS, UNITS, WATER_UNITS
 
 _REGISTER = "REG"
-_OTHER_UNITS = {"CF": ("ft3", 0), "THERMS": ("therm", 0), "GAL": ("gal", 0), "KGAL": ("gal", 3)}
-_KNOWN = {**UNITS, **GAS_UNITS, **_OTHER_UNITS}
+_KNOWN = {**UNITS, **GAS_UNITS, **WATER_UNITS, "CF": GAS_UNITS["FT3"], "THERMS": GAS_UNITS["THERM"]}
 # A letter before the unit says which way it flows: generated, net, or the sum of both ways.
 _PREFIXES = {"": "import", "G": "export", "N": "net", "S": OTHER_DIRECTION}
 _FLOWLESS = frozenset({"V", "A", "pf"})

@@ -304,6 +304,12 @@ def test_settings_are_checked() -> None:
             schema("cmep", settings)
 
 
+def test_a_file_without_one_readable_record_is_accounted_for() -> None:
+    for zone in ("UTC", "America/Los_Angeles"):
+        assert taken(b"MEPMD01\n,\n", time_zone=zone).rules == [(1, "other_record"), (2, "other_record")]
+        assert taken(b"MEPMD01,\n" + cmep([]), time_zone=zone).rules == [(1, "field_count")]
+
+
 def test_an_empty_file_is_refused() -> None:
     for data in (b"", b"\n\r\n \x1a"):
         with pytest.raises(RefusedFile, match="is empty"):
