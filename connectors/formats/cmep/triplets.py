@@ -164,9 +164,15 @@ def _spans(heads: Heads, rows: Ints, count: int) -> tuple[Span, Span, Span]:
 
 def _labels(data: Bytes, start: Ints, end: Ints) -> tuple[Ints, BoolMask, BoolMask]:
     """Labels in minutes, which are empty, and which are no time."""
-    labels, bad = minute_labels(data, start, end)
     empty = start == end
-    return labels, empty, bad & ~empty
+    if not empty.any():
+        labels, bad = minute_labels(data, start, end)
+        return labels, empty, bad
+    # A sender that leaves times out leaves out nearly all.
+    given = np.nonzero(~empty)
+    labels, bad = np.zeros(start.shape, dtype=np.int64), np.zeros(start.shape, dtype=bool)
+    labels[given], bad[given] = minute_labels(data, start[given], end[given])
+    return labels, empty, bad
 
 
 def _filled(labels: Ints, empty: BoolMask, months: Ints, minutes: Ints) -> Ints:
