@@ -66,18 +66,23 @@ class ArchiveLimits:
 
 
 def open_payloads(
-    path: Path, *, limits: ArchiveLimits | None = None, keys: OpenPgpKeys | None = None
+    path: Path,
+    *,
+    name: str | None = None,
+    limits: ArchiveLimits | None = None,
+    keys: OpenPgpKeys | None = None,
 ) -> Iterator[tuple[str, BinaryIO]]:
     """Yield ``(name, stream)`` of every payload in a landed file, which may be the file itself.
 
-    A name says the way to the payload, for messages: ``bundle.zip!june/reads.csv``. A stream is valid until
-    the next one is asked for. With ``keys`` every payload must come out of an encrypted message. Raises
+    A name says the way to the payload, for messages and quarantine: ``bundle.zip!june/reads.csv``; it begins
+    with ``name``, or with that of the path. A stream is valid until the next one is asked for. With ``keys`` every payload must come out of an encrypted message. Raises
     :class:`RefusedFile` for what is damaged, encrypted otherwise, of an unknown kind or beyond the limits,
     also while a payload is read.
     """
     with path.open("rb") as raw:
-        walk = _Walk(path.name, path.stat().st_size, limits or ArchiveLimits(), keys)
-        yield from walk.payloads(raw, path.name, 0, is_opened=False)
+        called = name or path.name
+        walk = _Walk(called, path.stat().st_size, limits or ArchiveLimits(), keys)
+        yield from walk.payloads(raw, called, 0, is_opened=False)
 
 
 @dataclass

@@ -36,6 +36,7 @@ _ARMOR = b"-----BEGIN PGP MESSAGE-----"
 # First packets of a message: for a key (tag 1) or a passphrase (tag 3), in the old and the new form.
 _TO_KEY, _TO_PASSPHRASE = (0xC1, 0x84, 0x85, 0x86), (0xC3, 0x8C, 0x8D)
 _KEY_ALGORITHMS = (1, 2, 16, 18, 25, 26)
+_MESSAGE_TAGS = (1, 3, 9, 10, 18, 20)  # more keys, or the encrypted data
 _CONFIGURATION = {
     10: "the private key is not one that can decrypt",
     11: "the passphrase does not open the private key",
@@ -86,23 +87,32 @@ def is_encrypted(head: bytes) -> bool:
         return True
     if len(head) < 14 or head[0] not in _TO_KEY + _TO_PASSPHRASE:
         return False
-    # The first byte is a letter of EBCDIC, too, so version, algorithm and length must fit as well.
-    body = _body_at(head)
-    if body is None:
+    # The first byte is a letter of EBCDIC, too, so version, algorithm and what follows must fit as well.
+    body, length = _packet(head)
+    behind = body + length
+    if length < 4 or (behind < len(head) and _tag(head[behind]) not in _MESSAGE_TAGS):
         return False
     version = head[body]
     if head[0] in _TO_PASSPHRASE:
-        return version in (4, 5, 6) and head[body + 1] <= 13 and head[body + 2] in (0, 1, 3, 4)
-    if version == 6:
-        return head[body + 1] in (0, 21, 33)
-    return version == 3 and head[body + 9] in _KEY_ALGORITHMS
+        return version in (4, 5, 6) and behind < len(head)
+    return version == 6 or (version == 3 and head[body + 9] in _KEY_ALGORITHMS)
 
 
-def _body_at(head: bytes) -> int | None:
-    """Where the first packet's body begins."""
-    if head[0] & 0x40:  # new form: one octet of length below 192, two below 8,384, else five
-        return 2 if head[1] < 192 else 3 if head[1] < 224 else None
-    return {0: 2, 1: 3, 2: 5}.get(head[0] & 3)
+def _packet(head: bytes) -> tuple[int, int]:
+    """Where the first packet's body begins, and its length; a length of 0 where it has none of its own."""
+    if head[0] & 0x40:  # new form: one octet of length below 192, two below 8,384
+        if head[1] < 192:
+            return 2, head[1]
+        return 3, ((head[1] - 192) << 8) + head[2] + 192 if head[1] < 224 else 0
+    octets = {0: 1, 1: 2, 2: 4}.get(head[0] & 3, 0)
+    return 1 + octets, int.from_bytes(head[1 : 1 + octets], "big")
+
+
+def _tag(octet: int) -> int:
+    """The kind of packet that a header octet begins, 0 for none."""
+    if not octet & 0x80:
+        return 0
+    return octet & 0x3F if octet & 0x40 else octet >> 2 & 0x0F
 
 
 @contextmanager

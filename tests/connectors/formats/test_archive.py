@@ -113,6 +113,14 @@ def test_a_tar_of_the_seventies_is_known_by_its_checksum(tmp_path: Path) -> None
     assert payloads(tmp_path, bytes(data), "t") == {"t!a.csv": TEXT}
 
 
+def test_a_file_may_be_called_otherwise_than_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "1f2e").write_bytes(zipped(("a.csv", TEXT)))
+    assert [name for name, _ in open_payloads(tmp_path / "1f2e", name="june.zip")] == ["june.zip!a.csv"]
+    (tmp_path / "1f2e").write_bytes(zipped(("a.csv", TEXT))[:-5])
+    with pytest.raises(RefusedFile, match=r"^june\.zip: damaged archive"):
+        next(open_payloads(tmp_path / "1f2e", name="june.zip"))
+
+
 def test_containers_in_each_other(tmp_path: Path) -> None:
     inner = zipped(("reads.csv.gz", gzip.compress(TEXT)), ("more.tar", tarred(("a", b"1"), ("b", b"2"))))
     data = zipped(("day.zip", inner), ("plain.csv", b"3"))

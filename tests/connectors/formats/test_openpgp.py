@@ -133,6 +133,8 @@ def test_other_files_are_not_taken_for_messages() -> None:
     for first in (b"A", b"C", b"e"):
         record = text(first.decode() + "CCOUNT 0003", 20) + packed(12345, 7) + text("NAME", 40)
         assert not is_encrypted(record)
+    assert not is_encrypted(bytes.fromhex("c301050c00") + bytes(500))  # a code and two packed numbers
+    assert not is_encrypted(bytes.fromhex("c10a03000000000000000001") + text("NAME", 500))
     assert not is_encrypted(str(UTILITY).encode())
 
 
@@ -172,6 +174,7 @@ def gpg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gpg]:
         pytest.skip("GnuPG is not installed here")
     home = tmp_path_factory.mktemp("gpg")
     home.chmod(0o700)
+    (home / "gpg-agent.conf").write_text("s2k-count 65536\n")  # or each passphrase costs a second
     yield Gpg(home)
     subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True)
 
