@@ -75,9 +75,9 @@ def open_payloads(
     """Yield ``(name, stream)`` of every payload in a landed file, which may be the file itself.
 
     A name says the way to the payload, for messages and quarantine: ``bundle.zip!june/reads.csv``; it begins
-    with ``name``, or with that of the path. A stream is valid until the next one is asked for. With ``keys`` every payload must come out of an encrypted message. Raises
-    :class:`RefusedFile` for what is damaged, encrypted otherwise, of an unknown kind or beyond the limits,
-    also while a payload is read.
+    with ``name``, or with that of the path. A stream is valid until the next one is asked for. With ``keys``
+    every payload must come out of an encrypted message. Raises :class:`RefusedFile` for what is damaged,
+    encrypted otherwise, of an unknown kind or beyond the limits, also while a payload is read.
     """
     with path.open("rb") as raw:
         called = name or path.name
