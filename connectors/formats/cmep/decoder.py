@@ -46,10 +46,9 @@ from connectors.formats.cmep.index import (
 from connectors.formats.cmep.overlaps import resolve
 from connectors.formats.cmep.settings import CmepSettings, checked
 from connectors.formats.cmep.triplets import Triplets, read_triplets, rows_of
-from connectors.formats.columns import BoolMask
 from connectors.formats.local_time import zone
 from connectors.formats.reads import INTERVAL_READS, REGISTER_READS
-from connectors.formats.text_lines import Bytes, Ints
+from connectors.formats.text_lines import Ints
 
 
 def schema(settings: Settings) -> dict[str, pa.Schema]:
@@ -66,7 +65,9 @@ def decode(stream: BinaryIO, settings: Settings, sink: TableSink, name: str) -> 
         index = read_index(source, name, dialect, zone(dialect.time_zone))
         if not len(index):
             raise RefusedFile(f"{name}: is empty")
-        _Account(source, index, dialect, result, sink).settle()
+        account = _Account(source, index, dialect, result, sink)
+        account.settle()
+        account.close()
     return result
 
 
@@ -86,28 +87,38 @@ class _Account:
         self.result.records_read = len(self.index)
         cluster, self.paired = self.index.overlapping()
         alone = cluster < 0
+        if self.index.heads is not None and alone.all():
+            low = 0
+            for heads in self.index.heads:
+                self._take(np.arange(low, low + len(heads.rule)), heads)
+                low += len(heads.rule)
+            return
         for lines in self.index.runs(alone):
-            self._take(lines, *read_run(self.source, self.index, lines), alone[lines])
+            data, start, end = read_run(self.source, self.index, lines)
+            # Those of a cluster wait for it.
+            wanted = alone[lines]
+            self._take(lines[wanted], Heads(data, start[wanted], end[wanted], self.settings))
         for lines in _clusters(cluster, self.index.length):
-            self._take_together(lines, *read_scattered(self.source, self.index, lines))
+            data, start, end = read_scattered(self.source, self.index, lines)
+            self._take_together(lines, Heads(data, start, end, self.settings))
+
+    def close(self) -> None:
+        """Compare what has been noted of dials and amounts."""
         if total := self.deltas.total():
             self.result.control_totals.append(total)
 
-    def _take(self, lines: Ints, data: Bytes, start: Ints, end: Ints, wanted: BoolMask) -> None:
+    def _take(self, lines: Ints, heads: Heads) -> None:
         """Records that overlap with no other."""
-        if not wanted.all():
-            # Fields are found between neighbours, so all lines are read; the others wait for their cluster.
-            lines, start, end = lines[wanted], start[wanted], end[wanted]
-        heads = self._heads(lines, data, start, end)
+        self._mark_truncated(lines, heads)
         numbers = self.index.line_no[lines].astype(np.int64)
         for triplets in read_triplets(heads, self.settings, self.place):
             self._note(triplets, heads, lines, np.ones(len(triplets.rows), dtype=bool))
             self.result.write(self.sink, *rows_of(triplets, heads, self.settings, numbers))
         self._count(heads, lines, np.zeros(0, dtype=np.int64))
 
-    def _take_together(self, lines: Ints, data: Bytes, start: Ints, end: Ints) -> None:
+    def _take_together(self, lines: Ints, heads: Heads) -> None:
         """Whole clusters of records that overlap."""
-        heads = self._heads(lines, data, start, end)
+        self._mark_truncated(lines, heads)
         numbers = self.index.line_no[lines].astype(np.int64)
         found = list(read_triplets(heads, self.settings, self.place))
         batches = [rows_of(triplets, heads, self.settings, numbers) for triplets in found]
@@ -122,11 +133,9 @@ class _Account:
                 self.result.write(self.sink, table, batch.filter(pa.array(kept)))
         self._count(heads, lines, superseded)
 
-    def _heads(self, lines: Ints, data: Bytes, start: Ints, end: Ints) -> Heads:
-        heads = Heads(data, start, end, self.settings)
+    def _mark_truncated(self, lines: Ints, heads: Heads) -> None:
         if not self.index.is_ended and self.settings.final_line_end == "required":
             heads.rule[lines == len(self.index) - 1] = CODE["truncated"]
-        return heads
 
     def _note(self, triplets: Triplets, heads: Heads, lines: Ints, kept: npt.NDArray[np.bool_]) -> None:
         kept = kept & self.paired[lines[triplets.rows]]

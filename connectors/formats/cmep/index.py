@@ -2,7 +2,8 @@
 
 Belongs here: the first look at a file, which keeps some thirty bytes a line. Does not belong here: values.
 
-A file of gigabytes is read twice: first for this index, then record by record in its order. Only records of
+A file of gigabytes is read twice: first for this index, then record by record in its order; what the first
+look found of a small one is kept. Only records of
 one channel whose times overlap, as a file sent again or a catch-up row brings them, are looked at together.
 """
 
@@ -31,6 +32,7 @@ from connectors.formats.words import padded
 CHUNK_BYTES = 2 * 1024 * 1024
 _TIME_BITS = 27  # minutes until the year 2225
 _SPOOL_IN_MEMORY = 32 * 1024 * 1024
+_KEPT_BYTES = 24 * 1024 * 1024
 
 
 @contextmanager
@@ -55,6 +57,7 @@ class Index:
     key: npt.NDArray[np.uint64]  # channel, whether of a dial, first minute
     last: npt.NDArray[np.int32]  # −1 where the record has no times
     is_ended: bool  # the last line has a line end
+    heads: list[Heads] | None = None  # of the blocks, one after the other, where the file is small
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -101,11 +104,16 @@ def read_index(stream: BinaryIO, name: str, settings: CmepSettings, place: Zone)
     """Look at every line once; raises RefusedFile for a line beyond all measure."""
     parts: list[tuple[npt.NDArray[np.generic], ...]] = []
     is_ended = True
+    heads_so_far: list[Heads] | None = []
     for block in read_lines(stream, name):
         data = padded(block.data)
         start, end = block.lines.start, block.lines.end
         heads = Heads(data, start, end, settings)
         low, high = label_bounds(heads, place)
+        if heads_so_far is not None:
+            heads_so_far.append(heads)
+            if block.file_offset > _KEPT_BYTES:
+                heads_so_far = None
         channel = heads.channel_keys() >> np.uint64(_TIME_BITS + 1) << np.uint64(1)
         key = (channel | heads.is_register.astype(np.uint64)) << np.uint64(_TIME_BITS)
         known = (low >= 0) & (high >= 0)
@@ -126,7 +134,7 @@ def read_index(stream: BinaryIO, name: str, settings: CmepSettings, place: Zone)
                      none.astype(np.int32), True)  # fmt: skip
     columns: list[Any] = [np.concatenate(column) for column in zip(*parts, strict=True)]
     offset, length, line_no, key, last = columns
-    return Index(offset, length, line_no, key, last, is_ended)
+    return Index(offset, length, line_no, key, last, is_ended, heads_so_far)
 
 
 def read_run(stream: BinaryIO, index: Index, lines: Ints) -> tuple[Bytes, Ints, Ints]:

@@ -316,14 +316,17 @@ def test_an_empty_file_is_refused() -> None:
             decoded(data, "cmep", {})
 
 
-def test_blocks_and_clusters_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("copies", [1, 2])
+def test_blocks_and_clusters_of_any_size_give_the_same(monkeypatch: pytest.MonkeyPatch, copies: int) -> None:
     records = [cmep(hours("20260601", [n, n + 1], first=n), meter=f"M{n % 3}") for n in range(1, 12)]
-    records += [cmep([("202606010000", "R0", n)], units="KWHREG", meter=f"M{n % 3}") for n in range(4)]
-    data = b"\n".join(records) * 2
+    records += [cmep([(f"2026060{n + 1}0000", "R0", n)], units="KWHREG", meter="M1") for n in range(4)]
+    data = b"\n".join(records) * copies
     whole, result = decoded(data, "cmep", {})
     monkeypatch.setattr(cmep_index, "CHUNK_BYTES", 300)
+    monkeypatch.setattr(cmep_index, "_KEPT_BYTES", -1)
     monkeypatch.setattr("connectors.formats.cmep.decoder.CHUNK_BYTES", 300)
     pieces, again = decoded(data, "cmep", {})
+    assert result.superseded == (copies - 1) * len(records)
     assert (result.loaded, result.superseded, result.rows) == (again.loaded, again.superseded, again.rows)
     for table in ("interval_reads", "register_reads"):
         order = [("_record_no", "ascending"), ("service_point_id", "ascending")]
