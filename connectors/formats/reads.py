@@ -93,7 +93,11 @@ GAS_UNITS: dict[str, tuple[str, int]] = {
     "MJ": ("MJ", 0), "GJ": ("MJ", 3),
 }  # fmt: skip
 
-STORED_UNITS = tuple(dict.fromkeys(unit for unit, _ in [*UNITS.values(), *GAS_UNITS.values()]))
+WATER_UNITS: dict[str, tuple[str, int]] = {"GAL": ("gal", 0), "KGAL": ("gal", 3)}
+
+STORED_UNITS = tuple(
+    dict.fromkeys(unit for unit, _ in [*UNITS.values(), *GAS_UNITS.values(), *WATER_UNITS.values()])
+)
 
 
 def interval_batch(columns: Mapping[str, pa.Array]) -> pa.RecordBatch:

@@ -15,7 +15,9 @@ from connectors.formats.base import DecodeResult, Format, RefusedFile, SettingsE
 
 # Loaded on first use: a feed of JSON lines does not pay for the code pages of a mainframe.
 _MODULES = {
+    "cmep": "connectors.formats.cmep",
     "copybook": "connectors.formats.copybook",
+    "d0010": "connectors.formats.d0010",
     "delimited": "connectors.formats.delimited",
     "jsonl": "connectors.formats.jsonl",
     "nem12": "connectors.formats.nem12",

@@ -19,8 +19,9 @@ from typing import Any, TypedDict
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors.formats.archive import open_payloads
+from connectors.formats.archive import ArchiveLimits, open_payloads
 from connectors.formats.base import DecodeResult, Number, RefusedFile, Reject
+from connectors.formats.openpgp import OpenPgpKeys
 from connectors.formats.registry import decode, schema
 
 # Meter formats speak of reads in one way, whatever the file was.
@@ -64,9 +65,15 @@ class DecodeSummary(TypedDict):
 
 
 def decode_file(
-    path: Path, format: str, settings: Mapping[str, Any], out_dir: Path | None = None
+    path: Path,
+    format: str,
+    settings: Mapping[str, Any],
+    out_dir: Path | None = None,
+    *,
+    limits: ArchiveLimits | None = None,
+    keys: OpenPgpKeys | None = None,
 ) -> DecodeSummary:
-    """Decode one file, archives included, and write its tables into ``out_dir`` if given.
+    """Decode one file, also out of archives and messages, and write its tables into ``out_dir`` if given.
 
     Every table that has rows becomes ``{table}.parquet`` (``reads.parquet`` for interval reads), records in
     quarantine ``rejects.parquet``. Raises :class:`RefusedFile` and writes nothing when the file is refused,
@@ -80,7 +87,7 @@ def decode_file(
     total = DecodeResult()
     with _ParquetSink(out_dir) as sink:
         sink.tables = list(tables)
-        for name, stream in open_payloads(path):
+        for name, stream in open_payloads(path, limits=limits, keys=keys):
             sink.payload = name
             _add(total, decode(stream, format, settings, sink, name=name))
         if not total.records_read and not total.decoder_version:

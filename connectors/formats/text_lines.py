@@ -87,14 +87,14 @@ def strings(data: Bytes, starts: Ints, ends: Ints) -> pa.StringArray:
 
 
 class Fields:
-    """Comma-separated fields of a run of lines that follow each other in the buffer."""
+    """Separated fields of a run of lines that follow each other in the buffer; by commas unless told."""
 
-    def __init__(self, data: Bytes, start: Ints, end: Ints) -> None:
+    def __init__(self, data: Bytes, start: Ints, end: Ints, separator: str = ",") -> None:
         self.data = data
         self.start = start
         self.end = end
         low, high = (int(start[0]), int(end[-1])) if len(start) else (0, 0)
-        self._commas = np.flatnonzero(data[low:high] == ord(",")).astype(np.int64) + low
+        self._commas = np.flatnonzero(data[low:high] == ord(separator)).astype(np.int64) + low
         self._first = np.searchsorted(self._commas, start)
         self.count = np.searchsorted(self._commas, end) - self._first + 1
 

@@ -61,3 +61,43 @@ def day(
     """A 300 record; 48 values of 0.125 unless given."""
     numbers = ["0.125"] * 48 if values is None else [str(value) for value in values]
     return ",".join(["300", date, *numbers, quality, reason, text, updated, ""])
+
+
+def cmep(
+    triplets: Sequence[tuple[str, str, object]],
+    *,
+    meter: str = "M1",
+    account: str = "",
+    stamp: str = "202606020800",
+    purpose: str = "OK",
+    commodity: str = "E",
+    units: str = "KWH",
+    constant: str = "1.0",
+    interval: str = "00000100",
+) -> bytes:
+    """One MEPMD01 record of (time, quality, value) triplets."""
+    fields = ["MEPMD01", "20080501", "SENDER", "", "RIVERB", account, stamp, meter, purpose, commodity, units,
+              constant, interval, str(len(triplets))]  # fmt: skip
+    return ",".join([*fields, *(str(part) for triplet in triplets for part in triplet)]).encode() + b"\n"
+
+
+def mpan(first_twelve: str) -> str:
+    """An MPAN core with its check digit."""
+    weights = (3, 5, 7, 13, 17, 19, 23, 29, 31, 37, 41, 43)
+    total = sum(int(digit) * weight for digit, weight in zip(first_twelve, weights, strict=True))
+    return f"{first_twelve}{total % 11 % 10}"
+
+
+def d0010(
+    *body: str,
+    file_id: str = "0000475656",
+    flow: str = "D0010002",
+    created: str = "20160302153151",
+    use: str = "OPER",
+    trailer: str | None = None,
+) -> bytes:
+    """A D0010 file with the trailer that its body wants, unless one is given."""
+    groups = sum(line.startswith("026|") for line in body)
+    right = f"ZPT|{file_id}|{len(body)}||{groups}|20160302154650|"
+    head = f"ZHV|{file_id}|{flow}|D|UDMS|X|MRCY|{created}||||{use}|"
+    return "".join(f"{line}\r\n" for line in (head, *body, right if trailer is None else trailer)).encode()
