@@ -19,6 +19,7 @@ _MODULES = {
     "copybook": "connectors.formats.copybook",
     "d0010": "connectors.formats.d0010",
     "delimited": "connectors.formats.delimited",
+    "espi": "connectors.formats.espi",
     "jsonl": "connectors.formats.jsonl",
     "nem12": "connectors.formats.nem12",
 }
