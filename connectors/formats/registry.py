@@ -20,6 +20,7 @@ _MODULES = {
     "d0010": "connectors.formats.d0010",
     "delimited": "connectors.formats.delimited",
     "espi": "connectors.formats.espi",
+    "iec61968": "connectors.formats.iec61968",
     "jsonl": "connectors.formats.jsonl",
     "nem12": "connectors.formats.nem12",
 }

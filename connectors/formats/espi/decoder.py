@@ -6,20 +6,20 @@ Belongs here: the account of one file. Does not belong here: elements (``feed``)
 What a record is, and what becomes of it:
 
 - Records are each IntervalReading, each resource (UsagePoint, MeterReading, ReadingType, IntervalBlock,
-  LocalTimeParameters, usage summary) wherever it stands, any other element directly in an entry's content, and
-  an entry that holds none of these. A resource is loaded when it is understood; it makes rows only as a reading
-  or as a summary. Known resources that say nothing of usage are loaded and counted by type.
+  LocalTimeParameters, usage summary) wherever it stands, any other element directly in an entry's content,
+  and an entry that holds none of these. A resource is loaded when it is understood; it makes rows only as a
+  reading or as a summary. Known resources that say nothing of usage are loaded and counted by type.
 - A resource that is broken or belongs to nothing goes to quarantine with all that hangs on it; a reading
   without a time, with a value that does not fit or an unknown quality goes alone.
 - A reading's value is its number times ``10^powerOfTenMultiplier`` in ``uom``; without a number it is a read
   without a value (``N``). A reading without a time period is the n-th ``intervalLength`` of its block.
 - ``accumulationBehaviour`` 1, 3 and 9 are dials: each reading is a row of ``register_reads``, and of
-  ``interval_reads`` by its difference to the one before (``meter_xml.settle`` says when there is one). All others
-  are values of their interval.
+  ``interval_reads`` by its difference to the one before (``meter_xml.settle`` says when there is one). All
+  others are values of their interval.
 - Readings of a register that begin at one time are compared, never collapsed: the newer ``updated`` of their
   entries supersedes, equals count once, the rest is quarantined.
-- A block's declared interval is no control total, since real custodians declare one that their readings do not
-  fill, and nothing is lost by it; ``check_block_interval`` makes it one for those that do.
+- A block's declared interval is no control total, since real custodians declare one that their readings do
+  not fill, and nothing is lost by it; ``check_block_interval`` makes it one for those that do.
 - Starts are UTC, so LocalTimeParameters are checked and counted, and shift nothing: many have the wrong sign.
 """
 
@@ -41,7 +41,6 @@ from connectors.formats.base import (
     parse_settings,
 )
 from connectors.formats.columns import BoolMask
-from connectors.formats.espi.codes import WORST_FIRST
 from connectors.formats.espi.feed import (
     BLOCK,
     EMPTY_ENTRY,
@@ -49,6 +48,7 @@ from connectors.formats.espi.feed import (
     OTHER_RESOURCES,
     READING,
     SUMMARIES,
+    Block,
     Feed,
     Resource,
     tag_of,
@@ -56,10 +56,10 @@ from connectors.formats.espi.feed import (
 from connectors.formats.espi.links import REASONS, Links
 from connectors.formats.espi.settings import EspiSettings
 from connectors.formats.espi.summaries import summary_batch
-from connectors.formats.meter_xml.emit import INTERVAL_COSTS, Emitter, reject_of
+from connectors.formats.meter_xml.emit import INTERVAL_COSTS, Emitter, reject_of, worst_flag
 from connectors.formats.meter_xml.pending import MICROSECONDS, NONE, Columns, Pending, as_spans, read_numbers
-from connectors.formats.meter_xml.rules import BAD_SECONDS, BAD_TIME, FINE, FRACTIONAL
-from connectors.formats.meter_xml.settle import Resolver, Series
+from connectors.formats.meter_xml.rules import BAD_SECONDS, BAD_TIME, FINE, FRACTIONAL, PARENT
+from connectors.formats.meter_xml.settle import Holders, Resolver, Series
 from connectors.formats.meter_xml.stream import Source, read_xml
 from connectors.formats.reads import INTERVAL_READS, REGISTER_READS
 from connectors.formats.text_lines import Ints
@@ -113,19 +113,19 @@ class _Account:
         feed = self._feed
         links = Links(feed, self._settings)
         block_series = links.block_series(feed.blocks)
-        flags = [_worst(text, self._settings.flags()) for text in feed.qualities.texts]
+        flags = [worst_flag(text, self._settings.flags().get) for text in feed.qualities.texts]
         known = np.array([flag is not None for flag in flags])
-        resolver = _Resolver(links.series, block_series, known, feed, self._settings)
+        updated = np.array([block.updated for block in feed.blocks], dtype=np.int64)
+        holders = Holders(block_series, np.full(len(block_series), PARENT, dtype=np.int8), updated)
+        resolver = _Resolver(links.series, holders, known, feed, self._settings)
         if self._settings.check_block_interval:
             for number in resolver.uneven(self._pending.batches):
                 links.rules.setdefault(feed.blocks[number].record_no, "block_interval")
                 block_series[number] = -1
         self._settle_resources(links)
         self._result.add_type(READING, feed.readings)
-        updated = np.array([block.updated for block in feed.blocks], dtype=np.int64)
-        emitter = Emitter(
-            self._result, self._sink, resolver, [flag or "" for flag in flags], feed.qualities.texts, updated
-        )
+        own_flags = [flag or "" for flag in flags]
+        emitter = Emitter(self._result, self._sink, resolver, own_flags, feed.qualities.texts)
         emitter.emit(self._pending.batches, self._reject_reading, costs=True)
 
     def _reject_reading(self, record_no: int, offset: int, rule: int) -> None:
@@ -148,7 +148,8 @@ class _Account:
         result.write(self._sink, "register_reads", batch)
         links.rules |= dict.fromkeys(wrong, "bad_summary")
         result.add_type(BLOCK, len(feed.blocks))
-        for one in [*feed.resources, *feed.blocks]:
+        found: list[Resource | Block] = [*feed.resources, *feed.blocks]
+        for one in found:
             self._settle_record(one.record_no, one.offset, links.rules.get(one.record_no, ""))
         for record_no, offset, tag in feed.unknown:
             is_known = tag in OTHER_RESOURCES or tag.startswith("customer:")
@@ -170,12 +171,12 @@ class _Resolver(Resolver):
     def __init__(
         self,
         series: list[Series],
-        holder_series: npt.NDArray[np.int32],
+        holders: Holders,
         known: BoolMask,
         feed: Feed,
         settings: EspiSettings,
     ) -> None:
-        super().__init__(series, holder_series, known)
+        super().__init__(series, holders, known)
         self._feed = feed
         self._keeps_fractions = settings.fractional_seconds == "keep"
         self._declared: tuple[Ints, Ints, Ints] | None = None
@@ -233,14 +234,6 @@ class _Resolver(Resolver):
             numbers = np.array([one.record_no for one in blocks], dtype=np.int64)
             self._declared = (begins, ends, numbers)
         return self._declared
-
-
-def _worst(text: str, flags: dict[str, str]) -> str | None:
-    """The worst flag of the codes in a text, "" for no code, None where one is not known."""
-    found = [flags.get(code) for code in text.split()]
-    if None in found:
-        return None
-    return min((flag for flag in found if flag), key=WORST_FIRST.index, default="")
 
 
 def _is_offset(resource: Resource) -> bool:

@@ -4,7 +4,7 @@ Belongs here: taking the document apart, record by record. Does not belong here:
 (``links``), and what a reading is worth (``decoder``).
 
 A record is an IntervalReading, a resource (UsagePoint, MeterReading, ReadingType, IntervalBlock,
-LocalTimeParameters, a usage summary) wherever it stands, any other element directly inside an entry's content,
+LocalTimeParameters, a usage summary) wherever it stands, any other element directly in an entry's content,
 and an entry without any of these. They are numbered in the order in which they begin.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +20,24 @@ import numpy.typing as npt
 from connectors.formats.base import RefusedFile
 from connectors.formats.digits import parse_scaled
 from connectors.formats.meter_xml.pending import (
-    MICROSECONDS,
     NONE,
     Pending,
     Qualities,
     Spans,
     as_spans,
     read_numbers,
+    utc_microseconds,
 )
 from connectors.formats.meter_xml.rules import BAD_STRUCTURE, FINE, ORPHAN
 from connectors.formats.meter_xml.runs import Run
 from connectors.formats.meter_xml.stream import Attributes
 from connectors.formats.text_lines import Bytes
 
-_ATOM, _ESPI, _CUSTOMER = "http://www.w3.org/2005/Atom", "http://naesb.org/espi", "http://naesb.org/espi/customer"
+_ATOM, _ESPI, _CUSTOMER = (
+    "http://www.w3.org/2005/Atom",
+    "http://naesb.org/espi",
+    "http://naesb.org/espi/customer",
+)
 READING, BLOCK = "IntervalReading", "IntervalBlock"
 USAGE_POINT, METER_READING, READING_TYPE = "UsagePoint", "MeterReading", "ReadingType"
 LOCAL_TIME = "LocalTimeParameters"
@@ -54,27 +57,11 @@ EMPTY_ENTRY = "empty_entry"
 
 
 _HOST = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def normal_link(text: str) -> str:
     """A link without host and trailing slash: custodians mix whole addresses with paths."""
     return _HOST.sub("", text.strip()).rstrip("/")
-
-
-def utc_microseconds(text: str) -> int:
-    """An ISO 8601 time with its offset as microseconds since 1970; ``NONE`` for anything else."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return NONE
-    if time.tzinfo is None:
-        return NONE
-    try:
-        since = time - _EPOCH
-    except OverflowError:
-        return NONE
-    return (since.days * 86_400 + since.seconds) * MICROSECONDS + since.microseconds
 
 
 def tag_of(namespace: str, local: str) -> str:
@@ -326,6 +313,7 @@ class Feed:
             part = slice(i * len(rows), (i + 1) * len(rows))
             spans[name] = (starts[part], ends[part])
         found = read_numbers(view, spans, len(rows))
+        found["updated"] = np.full(len(rows), NONE, dtype=np.int64)
         number = self.qualities.number
         found["quality"] = np.array([number(row[4].get("quality", "")) for row in rows], dtype=np.int32)
         for i, name in enumerate(("record_no", "offset", "holder")):
@@ -350,6 +338,7 @@ class Feed:
                     np.concatenate([ends for _, ends in given]),
                 )
         found = read_numbers(view, spans, count)
+        found["updated"] = np.full(count, NONE, dtype=np.int64)
         found["record_no"] = np.concatenate([np.arange(run.count) + first for first, _, run in runs])
         found["offset"] = np.concatenate([run.offsets for _, _, run in runs])
         found["holder"] = np.repeat(np.array([holder for _, holder, _ in runs]), counts)

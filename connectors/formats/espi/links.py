@@ -3,8 +3,8 @@
 Belongs here: resources → series, and why a resource is no use. Does not belong here: readings.
 
 A child is found, in this order: inside its parent's element; by a ``related`` link of the parent to the child
-itself or to the collection it is in (its ``up``); by its path, which is that of its parent and more; in the same
-entry. Two parents that lead to different series are one too many: the child is quarantined, not assigned.
+itself or to the collection it is in (its ``up``); by its path, which is that of its parent and more; in the
+same entry. Where parents lead to different series the child is quarantined, not assigned.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from connectors.formats.espi.codes import ACCUMULATIONS, ELECTRICITY, NET, UNITS, direction_of
+from connectors.formats.espi.codes import ELECTRICITY
 from connectors.formats.espi.feed import (
     METER_READING,
     READING_TYPE,
@@ -27,6 +27,7 @@ from connectors.formats.espi.feed import (
     Resource,
 )
 from connectors.formats.espi.settings import EspiSettings
+from connectors.formats.meter_xml.codes import ACCUMULATIONS, NET, UNITS, direction_of
 from connectors.formats.meter_xml.currencies import currency_of
 from connectors.formats.meter_xml.pending import NONE
 from connectors.formats.meter_xml.settle import Series
@@ -47,7 +48,14 @@ REASONS = {
     "empty_entry": "the entry holds no resource",
     "unknown_resource": "the element is no resource of ESPI",
 }
-_CODES = ("uom", "powerOfTenMultiplier", "accumulationBehaviour", "flowDirection", "currency", "intervalLength")
+_CODES = (
+    "uom",
+    "powerOfTenMultiplier",
+    "accumulationBehaviour",
+    "flowDirection",
+    "currency",
+    "intervalLength",
+)
 _INTEGER = re.compile(r"[+-]?\d{1,9}")
 
 

@@ -23,7 +23,7 @@ class EspiSettings(FormatSettings):
 
     service_point: Literal["self", "id", "title", "mrid"] = Field(
         default="self",
-        description="Where a UsagePoint says who it is: the link 'self', the entry's id or title, or its mRID",
+        description="Where a UsagePoint says who it is: its link 'self', the entry's id or title, its mRID",
     )
     service_point_pattern: str = Field(
         default=r"^(?:.*/resource/)?(.+)$",
@@ -31,7 +31,7 @@ class EspiSettings(FormatSettings):
     )
     register_pattern: str = Field(
         default=r"/MeterReading/(.+)$",
-        description="Regular expression whose first group, found in a MeterReading's link 'self', is the register",
+        description="Regular expression whose first group, found in a MeterReading's 'self', is the register",
     )
     default_direction: Literal["import", "export", "net", "other"] = Field(
         default="other",
@@ -41,7 +41,8 @@ class EspiSettings(FormatSettings):
         default="A", description="Quality flag of readings that give no quality, nor does their ReadingType"
     )
     quality_flags: dict[str, Flag] = Field(
-        default_factory=dict, description="Quality flags for codes of this custodian, over those of the standard"
+        default_factory=dict,
+        description="Quality flags by code of this custodian, over the standard's",
     )
     reading_type_defaults: dict[str, int] = Field(
         default_factory=dict,
@@ -49,7 +50,7 @@ class EspiSettings(FormatSettings):
     )
     fractional_seconds: Literal["quarantine", "keep"] = Field(
         default="quarantine",
-        description="What to do with readings whose start is not a whole second: quarantine, or keep as it is",
+        description="What to do with readings whose start is no whole second: quarantine, or keep as it is",
     )
     check_block_interval: bool = Field(
         default=False,

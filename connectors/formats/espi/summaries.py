@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from connectors.formats.columns import TIMESTAMP
 from connectors.formats.digits import decimal_array
-from connectors.formats.espi.codes import QUALITY_FLAGS, UNITS
+from connectors.formats.espi.codes import QUALITY_FLAGS
 from connectors.formats.espi.feed import Resource
-from connectors.formats.meter_xml.pending import MICROSECONDS, NONE, as_spans, read_numbers
+from connectors.formats.meter_xml.codes import UNITS
+from connectors.formats.meter_xml.pending import MICROSECONDS, as_spans, read_numbers
 from connectors.formats.meter_xml.rules import FINE
 from connectors.formats.meter_xml.settle import rescale
 from connectors.formats.reads import REGISTER_READS, SCALE, VALUE, register_batch
-from connectors.formats.text_lines import Ints
 
 REGISTER = "usage_summary"
 """``register_id`` of their rows: the total of a service point, whatever registers it has."""
@@ -45,8 +45,12 @@ def summary_batch(summaries: list[tuple[Resource, str]]) -> tuple[pa.RecordBatch
     found = read_numbers(view, spans, count)
     bad = found["rule"] != FINE
     bad |= np.array([unit is None for unit in units], dtype=bool)
-    bad |= np.array([abs(shift) > 24 or one.is_broken for shift, (one, _) in zip(shifts, rows, strict=True)], dtype=bool)
-    exponent = np.array([(unit or ("", 0))[1] + shift for unit, shift in zip(units, shifts, strict=True)], dtype=np.int64)
+    bad |= np.array(
+        [abs(shift) > 24 or one.is_broken for shift, (one, _) in zip(shifts, rows, strict=True)], dtype=bool
+    )
+    exponent = np.array(
+        [(unit or ("", 0))[1] + shift for unit, shift in zip(units, shifts, strict=True)], dtype=np.int64
+    )
     value, misfit = rescale(np.where(bad, 0, found["value"]), exponent + SCALE - found["shift"])
     bad |= misfit
     kept = np.flatnonzero(~bad)
@@ -77,7 +81,7 @@ def summary_batch(summaries: list[tuple[Resource, str]]) -> tuple[pa.RecordBatch
 def _code(resource: Resource, path: str, default: str = "") -> int:
     """A small number; one that is none is beyond all measure."""
     text = resource.fields.get(path) or default
-    return int(text) if _EXPONENT.fullmatch(text) or text.isdecimal() and len(text) < 6 else 999_999
+    return int(text) if _EXPONENT.fullmatch(text) or (text.isdecimal() and len(text) < 6) else 999_999
 
 
 def _flag(code: str) -> tuple[str, str | None]:

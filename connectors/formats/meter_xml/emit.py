@@ -24,6 +24,7 @@ from connectors.formats.meter_xml.settle import (
     CONFLICTING,
     CUMULATIVE,
     KEPT,
+    QUANTITY,
     SUPERSEDED,
     Resolved,
     Resolver,
@@ -33,6 +34,7 @@ from connectors.formats.meter_xml.stream import Source
 from connectors.formats.reads import VALUE, interval_batch, register_batch
 from connectors.formats.text_lines import Ints
 
+_WORST_FIRST = "NQESFA"
 COST = pa.decimal128(18, 5)
 INTERVAL_COSTS = pa.schema(
     [
@@ -58,15 +60,13 @@ class Emitter:
         resolver: Resolver,
         quality_flags: list[str],
         quality_texts: list[str],
-        updated: Ints,
     ) -> None:
-        """``quality_flags`` and ``quality_texts`` are by number of the quality; flag "" is the series' own."""
+        """``quality_flags`` and ``quality_texts`` are by number of the quality; "" is the series' own."""
         self._result = result
         self._sink = sink
         self._resolver = resolver
         self._flags = np.array(quality_flags, dtype=object)
         self._texts = np.array(quality_texts, dtype=object)
-        self._updated = updated
         series = resolver.series
         self._columns = {
             "service_point_id": pa.array([one.service_point for one in series], pa.string()),
@@ -85,7 +85,7 @@ class Emitter:
         costs: bool = False,
     ) -> None:
         """Settle and write everything; ``put_aside`` takes record number, byte offset and rule number."""
-        verdicts = settle(batches, self._resolver, self._updated)
+        verdicts = settle(batches, self._resolver)
         for columns in batches():
             resolved = self._resolver.resolve(columns)
             state, moved = verdicts.of(columns["record_no"])
@@ -117,14 +117,15 @@ class Emitter:
 
     def _write_dials(self, columns: Columns, resolved: Resolved, moved: Ints, rows: Ints) -> None:
         value, difference, seconds = resolved.value[rows], moved[rows], resolved.seconds[rows]
+        is_quantity = self._resolver.kind[resolved.series[rows]] == QUANTITY
         shared = self._shared(columns, resolved, rows, value)
-        end = resolved.start[rows] + seconds * MICROSECONDS
         shared["read_from_at"] = _timestamps(np.where(seconds == 0, NONE, resolved.start[rows]))
-        shared["read_to_at"] = _timestamps(end)
+        shared["read_to_at"] = _timestamps(resolved.start[rows] + seconds * MICROSECONDS)
         has_moved = difference != NONE
-        shared["previous_read"] = _decimals(np.where(has_moved, value - np.where(has_moved, difference, 0), NONE))
-        shared["current_read"] = _decimals(value)
-        shared["quantity"] = _decimals(difference)
+        before = value - np.where(has_moved, difference, 0)
+        shared["previous_read"] = _decimals(np.where(has_moved, before, NONE))
+        shared["current_read"] = _decimals(np.where(is_quantity, NONE, value))
+        shared["quantity"] = _decimals(np.where(is_quantity, value, difference))
         self._result.write(self._sink, "register_reads", register_batch(shared))
 
     def _write_costs(self, columns: Columns, resolved: Resolved, rows: Ints) -> None:
@@ -154,7 +155,7 @@ class Emitter:
             found[name] = texts.take(index)
         flag, method = self._qualities(columns["quality"][rows], series, value == NONE)
         found["quality_flag"], found["quality_method"] = flag, method
-        found["updated_at"] = _timestamps(self._updated[columns["holder"][rows]])
+        found["updated_at"] = _timestamps(self._resolver.updated(columns, rows))
         return found
 
     def _qualities(
@@ -171,6 +172,14 @@ class Emitter:
             flag = pc.if_else(pa.array(is_null), "N", flag)
         texts = [text or None for text in self._texts[numbers]]
         return flag, pa.array(texts, pa.string()).take(codes)
+
+
+def worst_flag(text: str, flag_of: Callable[[str], str | None]) -> str | None:
+    """The worst flag of the codes in a text, "" for no code, None where one of them is not known."""
+    found = [flag_of(code) for code in text.split()]
+    if None in found:
+        return None
+    return min((flag for flag in found if flag), key=_WORST_FIRST.index, default="")
 
 
 def _currencies(numbers: npt.NDArray[np.signedinteger]) -> pa.Array:

@@ -1,13 +1,14 @@
 """Readings that wait for what governs them: in these formats the unit of a reading may come behind it.
 
-Belongs here: keeping columns of readings in bounded memory (on disk beyond it), and texts → integers. Does not
-belong here: what becomes of a reading (``settle``, ``emit``).
+Belongs here: keeping columns of readings in bounded memory (on disk beyond it), and texts → integers. Does
+not belong here: what becomes of a reading (``settle``, ``emit``).
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,9 @@ from connectors.formats.text_lines import Bytes, Ints
 NONE = int(np.iinfo(np.int64).min)
 """Stands for a number that is not given."""
 MICROSECONDS = 1_000_000
-_LATEST = 253_402_300_799 * MICROSECONDS  # the end of the year 9999
-_MOST_SECONDS = 2**31 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = 253_402_300_799 * MICROSECONDS  # the end of the year 9999
+MOST_SECONDS = 2**31 - 1
 _BATCH_ROWS = 1 << 17
 _IN_MEMORY = 32 * 1024 * 1024
 _MOST_QUALITIES = 1000
@@ -39,12 +41,13 @@ PENDING: dict[str, npt.DTypeLike] = {
     "cost": np.int64,
     "currency": np.int16,
     "quality": np.int32,
+    "updated": np.int64,
     "rule": np.int8,
 }
 """Columns of readings.
 
-``holder`` is the block they stand in (-1: none), ``value`` is scaled by ``10**shift``, ``currency`` the number of
-a currency that the reading itself gives (0: none).
+``holder`` is the block they stand in (-1: none), ``value`` is scaled by ``10**shift``, ``currency`` is the
+number of a currency that the reading itself gives (0: none), ``updated`` when it was changed, if it says so.
 """
 
 Columns = dict[str, npt.NDArray[np.signedinteger]]
@@ -149,7 +152,8 @@ def as_spans(texts: Sequence[str | None]) -> tuple[Bytes, Spans]:
 def read_numbers(view: Bytes, spans: Mapping[str, Spans], count: int) -> Columns:
     """The columns ``time``, ``seconds``, ``value``, ``shift``, ``cost``, ``currency`` and ``rule``.
 
-    ``spans`` says where the texts lie in ``view``. ``time`` is seconds since 1970 as microseconds, ``cost`` a whole number. An absent or empty text is ``NONE``.
+    ``spans`` says where the texts lie in ``view``. ``time`` is seconds since 1970 as microseconds, ``cost`` a
+    whole number. An absent or empty text is ``NONE``.
     """
     rule = np.zeros(count, dtype=np.int8)
     time = _number(view, spans.get("time"), count, 6)
@@ -166,8 +170,8 @@ def read_numbers(view: Bytes, spans: Mapping[str, Spans], count: int) -> Columns
         value[0][rows], still = parse_scaled(view, starts[rows], ends[rows], 6)
         shift[rows] = 6
         value[1][rows] = still
-    out_of_time = (time[0] != NONE) & ((time[0] < 0) | (time[0] > _LATEST))
-    out_of_seconds = (seconds[0] != NONE) & ((seconds[0] <= 0) | (seconds[0] > _MOST_SECONDS))
+    out_of_time = (time[0] != NONE) & ((time[0] < 0) | (time[0] > LATEST))
+    out_of_seconds = (seconds[0] != NONE) & ((seconds[0] <= 0) | (seconds[0] > MOST_SECONDS))
     for bad, code in (
         (cost[1] | currency[1] | (no_currency & (currency[0] != NONE)), BAD_COST),
         (value[1], BAD_VALUE),
@@ -195,3 +199,18 @@ def _number(view: Bytes, span: Spans | None, count: int, scale: int) -> tuple[In
     empty = starts == ends
     values[empty] = NONE
     return values, bad & ~empty
+
+
+def utc_microseconds(text: str) -> int:
+    """An ISO 8601 time with its offset as microseconds since 1970; ``NONE`` for anything else."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return NONE
+    if time.tzinfo is None:
+        return NONE
+    try:
+        since = time - _EPOCH
+    except OverflowError:
+        return NONE
+    return (since.days * 86_400 + since.seconds) * MICROSECONDS + since.microseconds

@@ -27,7 +27,12 @@ RULES = (
     Rule("bad_structure", "an element that holds a text holds other elements, or the reading holds another"),
     Rule("conflicting_readings", "readings of one register begin at one time and disagree, none is newer"),
     Rule("orphan", "no element around it or link says what it belongs to"),
-    Rule("block_interval", "the readings do not fill the interval that their block declares"),
+    Rule("no_reading_type", "it has no reading type, or refers to one that is not in the file"),
+    Rule(
+        "bad_reading_type", "its reading type is no code of 18 numbers, or its multiplier is beyond measure"
+    ),
+    Rule("unknown_unit", "the unit of its reading type is none that reads are stored in"),
+    Rule("unknown_accumulation", "the accumulation of its reading type is none that can become reads"),
 )
 (
     FINE,
@@ -41,5 +46,8 @@ RULES = (
     BAD_STRUCTURE,
     CONFLICT,
     ORPHAN,
-    BLOCK_INTERVAL,
+    NO_READING_TYPE,
+    BAD_READING_TYPE,
+    UNKNOWN_UNIT,
+    UNKNOWN_ACCUMULATION,
 ) = range(len(RULES))

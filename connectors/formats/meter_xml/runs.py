@@ -4,10 +4,10 @@ Belongs here: proving that a stretch of bytes is the same element again and agai
 Does not belong here: what the numbers mean; the parser around them (``stream``).
 
 The proof: the first element is plain (tags of one prefix without attributes, blanks, numbers as the only
-text). Take all characters of numbers out of the stretch; what is left must be the first element's rest, n times
-over; and every number taken out must have stood at one of its places between an opening and its closing tag.
-Then the stretch is well-formed XML and means what the parser would have said, at the speed of comparing bytes.
-Anything else is no run, and the parser reads it.
+text). Take all characters of numbers out of the stretch; what is left must be the first element's rest, n
+times over; and every number taken out must have stood at one of its places between an opening and its closing
+tag. Then the stretch is well-formed XML and means what the parser would have said, at the speed of comparing
+bytes. Anything else is no run, and the parser reads it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _MAX_UNIT = 4096
 class Run:
     """``count`` elements of one shape.
 
-    ``offsets`` are the bytes of the file at which they begin; ``fields`` gives for each path inside the element
-    (``timePeriod/start``) where its number begins and ends in ``view``, one each element.
+    ``offsets`` are the bytes of the file at which they begin; ``fields`` gives for each path inside the
+    element (``timePeriod/start``) where its number begins and ends in ``view``, one each element.
     """
 
     count: int
@@ -55,9 +55,9 @@ class RunFinder:
     """Finds runs of ``element`` directly inside ``holder`` (local names) in one window after the other."""
 
     def __init__(self, element: str, holder: str) -> None:
-        self._element = element.encode()
+        self._element, self._holder = element.encode(), holder.encode()
         self._opening = re.compile(rb"<(?:[^\s<>/:!?]+:)?" + re.escape(self._element) + rb">")
-        self._holder_end = re.compile(rb"</(?:[^\s<>/:]+:)?" + re.escape(holder.encode()) + rb"\s*>")
+        self._holder_end = re.compile(rb"</(?:[^\s<>/:]+:)?" + re.escape(self._holder) + rb"\s*>")
         self._shapes: dict[bytes, _Shape | None] = {}
         self._data = b""
         self._view: Bytes = np.zeros(0, dtype=np.uint8)
@@ -80,15 +80,15 @@ class RunFinder:
         return found.end() if found else len(self._data)
 
     def run(self, at: int, prefix: bytes) -> Run | None:
-        """The run that begins at ``at`` if there is one; ``prefix`` (with its colon) is that of the holder."""
+        """The run that begins at ``at``, if one does; ``prefix`` (with its colon) is that of the holder."""
         data = self._data
         closing = b"</" + prefix + self._element + b">"
         first = data.find(closing, at)
         if first < 0 or first - at > _MAX_UNIT:
             return None
         first += len(closing)
-        holder = self._holder_end.search(data, first)
-        stop = data.rfind(closing, at, holder.start() if holder else len(data)) + len(closing)
+        holder = data.find(b"</" + prefix + self._holder + b">", first)
+        stop = data.rfind(closing, at, holder if holder >= 0 else len(data)) + len(closing)
         rest = data[at:first].translate(None, _NUMERIC)
         shape = self._shape(rest, prefix)
         if shape is None:

@@ -1,7 +1,7 @@
 """Which reading of a register counts where several speak of one time, and what a running dial has moved.
 
-Belongs here: the series that readings belong to, exact scaling, duplicates, corrections, differences. Does not
-belong here: how a format finds the series of a reading; rows (``emit``).
+Belongs here: the series that readings belong to, exact scaling, duplicates, corrections, differences. Does
+not belong here: how a format finds the series of a reading; rows (``emit``).
 
 - Readings of one series that begin at one time: the newest counts and the others are superseded; equal ones
   count once; where several are newest and disagree, in value or duration, all of them go to quarantine.
@@ -23,12 +23,12 @@ import numpy.typing as npt
 
 from connectors.formats.columns import BoolMask
 from connectors.formats.meter_xml.pending import MICROSECONDS, NONE, Columns
-from connectors.formats.meter_xml.rules import BAD_VALUE, FINE, PARENT, UNKNOWN_QUALITY
+from connectors.formats.meter_xml.rules import BAD_VALUE, FINE, UNKNOWN_QUALITY
 from connectors.formats.reads import SCALE
 from connectors.formats.text_lines import Ints
 
-AS_IS, CUMULATIVE, REGISTER = range(3)
-"""What a series holds: values of intervals; a dial at the end of intervals; a dial read now and then."""
+AS_IS, CUMULATIVE, DIAL, QUANTITY = range(4)
+"""What a series holds: values of intervals; a dial at the end of intervals; a dial at times; quantities."""
 KEPT, SUPERSEDED, CONFLICTING = range(3)
 _LARGEST = 10**18 - 1
 _Codes = npt.NDArray[np.int8]
@@ -104,13 +104,25 @@ def rescale(values: Ints, exponents: Ints) -> tuple[Ints, BoolMask]:
     return result, bad
 
 
+@dataclass(frozen=True)
+class Holders:
+    """What readings stand in, by number: their series (-1: none, and then the rule of their readings).
+
+    And when it was last changed (``NONE``: not said).
+    """
+
+    series: npt.NDArray[np.int32]
+    rule: _Codes
+    updated: Ints
+
+
 class Resolver:
     """Turns pending readings into resolved ones; a format says how it finds their times."""
 
-    def __init__(self, series: list[Series], holder_series: npt.NDArray[np.int32], known: BoolMask) -> None:
-        """``holder_series`` is the series by holder (-1: none), ``known`` whether a quality is, by number."""
+    def __init__(self, series: list[Series], holders: Holders, known: BoolMask) -> None:
+        """``known`` is whether a quality is known, by its number."""
         self.series = series
-        self._holder_series = holder_series
+        self._holders = holders
         self._known = known
         self._exponent = np.array([one.exponent for one in series], dtype=np.int64)
         self.kind = np.array([one.kind for one in series], dtype=np.int8)
@@ -121,14 +133,20 @@ class Resolver:
         """Start and seconds of readings whose series are given; sets their rule where they have none."""
         raise NotImplementedError
 
+    def updated(self, columns: Columns, rows: Ints) -> Ints:
+        """When readings were last changed: as they say, or what they stand in."""
+        own = columns["updated"][rows]
+        return np.where(own != NONE, own, self._holders.updated[columns["holder"][rows]])
+
     def resolve(self, columns: Columns) -> Resolved:
         """Series, times and values of one batch, each with the first rule it breaks."""
         rule = columns["rule"].astype(np.int8)
         holder = columns["holder"]
         series = np.full(len(rule), -1, dtype=np.int32)
         inside = holder >= 0
-        series[inside] = self._holder_series[holder[inside]]
-        rule[(series < 0) & inside] = PARENT
+        series[inside] = self._holders.series[holder[inside]]
+        lost = (series < 0) & inside
+        rule[lost] = self._holders.rule[holder[lost]]
         start, seconds = np.zeros(len(rule), dtype=np.int64), np.zeros(len(rule), dtype=np.int64)
         value = np.full(len(rule), NONE, dtype=np.int64)
         rows = np.flatnonzero(series >= 0)
@@ -147,8 +165,8 @@ class Resolver:
         return Resolved(series, start, seconds, value, rule)
 
 
-def settle(batches: Callable[[], Iterator[Columns]], resolver: Resolver, updated: Ints) -> Verdicts:
-    """Compare readings of series that need it; ``updated`` is when a holder was last changed, by holder."""
+def settle(batches: Callable[[], Iterator[Columns]], resolver: Resolver) -> Verdicts:
+    """Compare readings of series that need it."""
     gather = _out_of_order(batches, resolver) | (resolver.kind == CUMULATIVE)
     if not gather.any():
         return Verdicts()
@@ -159,9 +177,9 @@ def settle(batches: Callable[[], Iterator[Columns]], resolver: Resolver, updated
         rows = rows[gather[resolved.series[rows]]]
         parts.append((
             columns["record_no"][rows], resolved.series[rows], resolved.start[rows],
-            resolved.seconds[rows], resolved.value[rows], updated[columns["holder"][rows]],
+            resolved.seconds[rows], resolved.value[rows], resolver.updated(columns, rows),
         ))  # fmt: skip
-    return _compare(*(np.concatenate(part) for part in zip(*parts, strict=True)), resolver)
+    return _compare(resolver, *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _out_of_order(batches: Callable[[], Iterator[Columns]], resolver: Resolver) -> BoolMask:
@@ -186,7 +204,7 @@ def _out_of_order(batches: Callable[[], Iterator[Columns]], resolver: Resolver) 
 
 
 def _compare(
-    record_no: Ints, series: Ints, start: Ints, seconds: Ints, value: Ints, updated: Ints, resolver: Resolver
+    resolver: Resolver, record_no: Ints, series: Ints, start: Ints, seconds: Ints, value: Ints, updated: Ints
 ) -> Verdicts:
     if not len(record_no):
         return Verdicts()

@@ -1,15 +1,15 @@
 """XML of any size, read once from front to back, with nothing in it believed.
 
-Belongs here: the parser, its limits, byte offsets, and reading a record's bytes again for quarantine. Does not
-belong here: what an element means; a format's handler says that.
+Belongs here: the parser, its limits, byte offsets, and reading a record's bytes again for quarantine. Does
+not belong here: what an element means; a format's handler says that.
 
-The parser is expat rather than lxml's ``iterparse``, because expat says at which byte an element begins, which
-a reject must carry, and builds no tree that would have to be cleared. Safe means here:
+The parser is expat rather than lxml's ``iterparse``, because expat says at which byte an element begins,
+which a reject must carry, and builds no tree that would have to be cleared. Safe means here:
 
 - a DOCTYPE refuses the file before a byte behind its name is looked at, so there are no entities of a file's
   own, internal or external, and nothing is ever fetched; XInclude is an element like any other
 - depth, and the bytes from one tag to the next (text, attributes, comments), have limits
-- the encoding is one in which markup is ASCII (UTF-8, US-ASCII, ISO-8859-1, Windows-1252), declared or implied
+- the encoding, declared or implied, is one in which markup is ASCII (UTF-8, ISO-8859-1, Windows-1252)
 - what is not well-formed, a truncated or a second document included, refuses the file
 
 Elements that repeat in one shape may be taken many at a time (``runs``): the parser reads all that is
@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 from xml.parsers import expat
 
 from connectors.formats.base import RefusedFile, read_exactly
@@ -75,7 +75,7 @@ class Source:
         if stream.seekable():
             self._base = stream.tell()
         else:
-            self._copy = tempfile.SpooledTemporaryFile(max_size=32 * WINDOW)  # type: ignore[assignment]
+            self._copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(32 * WINDOW))  # noqa: SIM115 - closed with this
 
     def __enter__(self) -> Source:
         return self
@@ -123,8 +123,8 @@ def read_xml(
 ) -> None:
     """Parse the whole of ``source`` into calls of ``handler``.
 
-    ``tag_of`` makes the tag from namespace and local name. ``runs`` gives the tag of an element and of the one
-    that directly holds many of it, as ``tag_of`` makes them of the local names, which must be the same.
+    ``tag_of`` makes the tag from namespace and local name. ``runs`` gives the tag of an element and of the
+    one that directly holds many of it; their local names must be the same as their tags.
     Raises :class:`RefusedFile` for everything that is not one whole, well-formed, harmless document.
     """
     _Reader(source, name, handler, tag_of, runs).read()
@@ -221,9 +221,8 @@ class _Reader:
         self._feed(data[at:])
 
     def _run(self, place: int) -> Run | None:
-        """A run that begins here, where the parser stands in its holder and the names are of its namespace."""
-        assert self._finder is not None and self._runs is not None
-        if not self._open or self._open[-1] != self._runs[1]:
+        """A run that begins here, where the parser stands in its holder."""
+        if self._finder is None or self._runs is None or self._open[-1:] != [self._runs[1]]:
             return None
         return self._finder.run(place, self._prefix[-1])
 
@@ -255,7 +254,7 @@ class _Reader:
             place = self._parser.ErrorByteIndex + self._skipped
             what = expat.ErrorString(error.code)
             raise RefusedFile(
-                f"{self._name}: is not one whole XML document, at byte {place}: {what}; ask for the file again"
+                f"{self._name}: is not one whole XML document: {what} at byte {place}; ask for it again"
             ) from None
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
