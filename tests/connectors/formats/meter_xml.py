@@ -1,4 +1,4 @@
-"""Writers of Green Button feeds and MeterReadings messages, element by element, independent of the decoders."""
+"""Writers of Green Button feeds and MeterReadings messages, independent of the decoders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def entry(
         if href
     )
     when = f"<updated>{updated}</updated>" if updated else ""
-    return f"<entry><id>urn:uuid:{zlib.crc32(self.encode())}</id>{links}<title/><content>{content}</content>{when}</entry>"
+    name = f"<id>urn:uuid:{zlib.crc32(self.encode())}</id>"
+    return f"<entry>{name}{links}<title/><content>{content}</content>{when}</entry>"
 
 
 def espi(tag: str, content: str = "") -> str:
@@ -115,7 +116,8 @@ def interval_block(code: str, *intervals: str) -> str:
 
 def register(code: str, time: str, value: str, *, more: str = "") -> str:
     """A Readings element."""
-    return f'<Readings><timeStamp>{time}</timeStamp><value>{value}</value>{more}<ReadingType ref="{code}"/></Readings>'
+    content = f'<timeStamp>{time}</timeStamp><value>{value}</value>{more}<ReadingType ref="{code}"/>'
+    return f"<Readings>{content}</Readings>"
 
 
 def names(tag: str, mrid: str = "", **by_type: str) -> str:

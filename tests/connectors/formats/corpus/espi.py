@@ -10,8 +10,8 @@ from tests.connectors.formats.corpus import Case
 _ATOM, _ESPI = "{http://www.w3.org/2005/Atom}", "{http://naesb.org/espi}"
 _RECORDS = {
     _ESPI + name
-    for name in ("IntervalReading", "UsagePoint", "MeterReading", "ReadingType", "IntervalBlock", "UsageSummary",
-                 "LocalTimeParameters", "ElectricPowerUsageSummary")
+    for name in ("IntervalReading", "UsagePoint", "MeterReading", "ReadingType", "IntervalBlock",
+                 "UsageSummary", "LocalTimeParameters", "ElectricPowerUsageSummary")
 }  # fmt: skip
 
 SUMMARY = x.espi(
@@ -57,7 +57,7 @@ PREFIXED = _prefixed()
 
 
 def count(data: bytes) -> int:
-    """Records by a tree: readings and resources, other content of entries, and entries without any of these."""
+    """Records by a tree: readings and resources, other content of entries, and entries without these."""
     root = ET.fromstring(data)
     contents = {child for content in root.iter(f"{_ATOM}content") for child in content}
     contents = {child for child in contents if child.tag not in (f"{_ATOM}feed", f"{_ATOM}entry")}
@@ -73,8 +73,9 @@ def count(data: bytes) -> int:
 
 TOKENS = (
     b"<IntervalReading>", b"</IntervalReading>", b"</IntervalBlock>", b"<!-- ", b" -->", b"<![CDATA[", b"]]>",
-    b"&lt;", b"<value>", b"<value/>", b"-", b".5", b"<entry>", b"</entry>", b'xmlns="urn:x"', b"<uom>42</uom>",
-    b"<IntervalBlock>", b"<UsagePoint/>", b"<content/>", b"<!DOCTYPE a>", b"\xff", b"\x00", b"99999999999999",
+    b"&lt;", b"<value>", b"<value/>", b"-", b".5", b"<entry>", b"</entry>", b'xmlns="urn:x"',
+    b"<uom>42</uom>", b"<IntervalBlock>", b"<UsagePoint/>", b"<content/>", b"<!DOCTYPE a>", b"\xff", b"\x00",
+    b"99999999999999",
 )  # fmt: skip
 CASES = [
     Case("espi", {}, (SMALL, WHOLE, PREFIXED), count=count, tokens=TOKENS),

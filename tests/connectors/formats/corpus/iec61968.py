@@ -43,9 +43,11 @@ def count(data: bytes) -> int:
 
 
 TOKENS = (
-    b"<IntervalReadings>", b"</IntervalReadings>", b"<IntervalBlocks>", b"</IntervalBlocks>", b"<!-- ", b" -->",
+    b"<IntervalReadings>", b"</IntervalReadings>", b"<IntervalBlocks>", b"</IntervalBlocks>", b"<!-- ",
+    b" -->",
     b"<value>1</value>", b"<value/>", b"Z", b"+01:00", b".5", b"<MeterReading>", b"</MeterReading>",
-    b'xmlns="urn:x"', b"<Readings>", b"</Readings>", b"<Readings/>", b"<ReadingType/>", b"<!DOCTYPE a>", b"\xff",
+    b'xmlns="urn:x"', b"<Readings>", b"</Readings>", b"<Readings/>", b"<ReadingType/>",
+    b"<!DOCTYPE a>", b"\xff",
     b"<timePeriod><start>2024-01-01T00:00:00Z</start><end>2024-01-01T00:15:00Z</end></timePeriod>",
     b"99999999999999", b"<EndDeviceEvents/>",
 )  # fmt: skip
