@@ -176,7 +176,10 @@ class Links:
             return -1
         _, self_link = _links(resource.entry)
         match = re.search(self._settings.register_pattern, self_link)
-        register = (match[1] if match else self_link) or f"{read_type.uom}.{read_type.flow}"
+        # A link of an entry that holds several resources names none of them.
+        is_own = resource.entry is not None and resource.entry.resources == 1
+        register = match[1] if match else self_link if is_own else ""
+        register = register or f"{read_type.uom}.{read_type.flow}"
         key = (point, register, read_type)
         if key not in self._numbers:
             self._numbers[key] = len(self.series)

@@ -190,10 +190,14 @@ class Message:
             if is_outermost:
                 self._group = Group(len(self.group_record) - 1, depth)
         elif tag == BLOCK:
-            is_inside = group is not None and parent == METER_READING and self._block is None
+            is_inside = self._is_in_group(depth) and self._block is None
             number = self._hold(offset, group.number if group is not None and is_inside else -1, 0)
             if self._block is None and self._reading is None:
                 self._block = (number, depth)
+
+    def _is_in_group(self, depth: int) -> bool:
+        """Whether an element that begins at ``depth`` stands directly in the open MeterReading."""
+        return self._group is not None and depth == self._group.depth + 1
 
     def _hold(self, offset: int, group: int, is_register: int) -> int:
         self.holder_record.append(self.records)
@@ -214,7 +218,7 @@ class Message:
         holder = -1
         if tag == READING and self._block is not None and parent == BLOCK:
             holder = self._block[0]
-        elif tag == REGISTER and self._group is not None and parent == METER_READING:
+        elif tag == REGISTER and self._is_in_group(depth):
             holder = -2  # known when its reading type is
         self._reading["holder"] = str(holder)
 
