@@ -1,7 +1,7 @@
 """Green Button usage data (NAESB REQ.21 ESPI, Atom XML): interval reads, their costs, usage summaries.
 
-Belongs here: the account of one file. Does not belong here: elements (``feed``), what belongs to what
-(``links``), codes (``codes``), values (``connectors.formats.meter_xml``).
+Belongs here: the account of one file. Does not belong here: elements (``feed``, ``columns``), what
+belongs to what (``links``), codes (``codes``), values (``connectors.formats.meter_xml``).
 
 What a record is, and what becomes of it:
 
@@ -41,12 +41,11 @@ from connectors.formats.base import (
     parse_settings,
 )
 from connectors.formats.columns import BoolMask
+from connectors.formats.espi.columns import BLOCK, READING, RUNS
 from connectors.formats.espi.feed import (
-    BLOCK,
     EMPTY_ENTRY,
     LOCAL_TIME,
     OTHER_RESOURCES,
-    READING,
     SUMMARIES,
     Block,
     Feed,
@@ -82,7 +81,7 @@ def decode(stream: BinaryIO, settings: Settings, sink: TableSink, name: str) -> 
     chosen = parse_settings(EspiSettings, "espi", settings)
     with Source(stream) as source, Pending() as pending:
         feed = Feed(pending)
-        read_xml(source, name, feed, tag_of, runs=(READING, BLOCK))
+        read_xml(source, name, feed, tag_of, runs=RUNS)
         feed.finish(name)
         result = DecodeResult(records_read=feed.records)
         _Account(source, feed, pending, chosen, result, sink).settle()

@@ -1,4 +1,4 @@
-"""An ESPI feed as it is read: its entries, its resources and the columns of its readings.
+"""An ESPI feed as it is read: its entries and its resources; its readings go to ``columns``.
 
 Belongs here: taking the document apart, record by record. Does not belong here: what belongs to what
 (``links``), and what a reading is worth (``decoder``).
@@ -11,34 +11,20 @@ and an entry without any of these. They are numbered in the order in which they 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
 from connectors.formats.base import RefusedFile
-from connectors.formats.digits import parse_scaled
-from connectors.formats.meter_xml.pending import (
-    NONE,
-    Pending,
-    Qualities,
-    Spans,
-    as_spans,
-    read_numbers,
-    utc_microseconds,
-)
+from connectors.formats.espi.columns import BLOCK, INNER, LEAVES, READING, ReadingColumns
+from connectors.formats.meter_xml.pending import NONE, Pending, Qualities, utc_microseconds
 from connectors.formats.meter_xml.rules import BAD_STRUCTURE, FINE, ORPHAN
 from connectors.formats.meter_xml.runs import Run
-from connectors.formats.meter_xml.stream import Attributes
-from connectors.formats.text_lines import Bytes
+from connectors.formats.meter_xml.stream import Attributes, Where
 
 _ATOM, _ESPI, _CUSTOMER = (
     "http://www.w3.org/2005/Atom",
     "http://naesb.org/espi",
     "http://naesb.org/espi/customer",
 )
-READING, BLOCK = "IntervalReading", "IntervalBlock"
 USAGE_POINT, METER_READING, READING_TYPE = "UsagePoint", "MeterReading", "ReadingType"
 LOCAL_TIME = "LocalTimeParameters"
 SUMMARIES = ("ElectricPowerUsageSummary", "UsageSummary")
@@ -48,10 +34,6 @@ OTHER_RESOURCES = frozenset(
      "ServiceStatus")
 )  # fmt: skip
 """Known resources that hold nothing for a table of reads; so are all of the retail customer's schema."""
-_FIELDS = {"timePeriod/start": "time", "timePeriod/duration": "seconds", "value": "value", "cost": "cost",
-           "currency": "currency", "ReadingQuality/quality": "quality"}  # fmt: skip
-_NUMBERS = ("time", "seconds", "value", "cost", "currency")
-_SLOW_ROWS = 8192
 _MOST_FIELDS = 256
 EMPTY_ENTRY = "empty_entry"
 
@@ -91,7 +73,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Resource:
-    """A resource, the entry and the resource it stands in, and its texts by path."""
+    """A resource, the entry and the resource it stands in, its texts by path, and which paths it repeats."""
 
     kind: str
     record_no: int
@@ -99,7 +81,7 @@ class Resource:
     entry: Entry | None
     within: Resource | None
     fields: dict[str, str] = field(default_factory=dict)
-    is_broken: bool = False
+    repeated: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -127,36 +109,34 @@ class Feed:
         self.unknown: list[tuple[int, int, str]] = []
         self.records = 0
         self.readings = 0
-        self._pending = pending
-        self._stack: list[str] = []
+        self._columns = ReadingColumns(pending, self.qualities)
+        self.stack: list[str] = []
         self._entries: list[Entry] = []
         self._open: list[tuple[int, Resource, int]] = []
         self._reading: dict[str, str] | None = None
         self._reading_depth = 0
-        self._slow: list[tuple[int, int, int, int, dict[str, str]]] = []
-        self._runs: list[tuple[int, int, Run]] = []
+        self._reading_at = (0, 0)
         self._links: dict[str, str] = {}
 
-    def start(self, tag: str, attributes: Attributes, offset: int) -> None:
+    def start(self, tag: str, attributes: Attributes, where: Where) -> None:
         """See :class:`XmlHandler`."""
-        parent = self._stack[-1] if self._stack else ""
-        self._stack.append(tag)
         if tag == READING:
-            self._start_reading(offset)
+            self._start_reading(where())
         elif tag in _RESOURCES:
-            self._start_resource(tag, offset)
+            self._start_resource(tag, where())
         elif tag == "atom:entry":
-            self._entries.append(Entry(offset))
-        elif tag == "atom:link" and parent == "atom:entry":
-            self._link(attributes)
-        elif parent == "atom:content" and tag not in ("atom:feed", "atom:entry"):
-            self._count()
-            self.unknown.append((self.records, offset, tag))
+            self._entries.append(Entry(where()))
+        elif len(self.stack) > 1:
+            parent = self.stack[-2]
+            if tag == "atom:link" and parent == "atom:entry":
+                self._link(attributes)
+            elif parent == "atom:content" and tag != "atom:feed":
+                self._count()
+                self.unknown.append((self.records, where(), tag))
 
     def end(self, tag: str, text: str | None) -> None:
         """See :class:`XmlHandler`."""
-        self._stack.pop()
-        depth = len(self._stack)
+        depth = len(self.stack)
         if self._open and depth == self._open[-1][0]:
             self._open.pop()
         elif tag == "atom:entry":
@@ -168,15 +148,12 @@ class Feed:
                 self._reading_field(tag, text)
         elif self._open:
             self._resource_field(tag, text)
-        elif self._entries and text and self._stack[-1] == "atom:entry":
+        elif self._entries and text and self.stack[-1] == "atom:entry":
             self._entry_field(tag, text.strip())
 
     def take(self, run: Run) -> None:
         """See :class:`XmlHandler`."""
-        self._flush_slow()
-        if self._runs and self._runs[-1][2].view is not run.view:
-            self._flush_runs()
-        self._runs.append((self.records + 1, self._holder(), run))
+        self._columns.add_run(self.records + 1, self._holder(), run)
         self._count(run.count)
         self.readings += run.count
 
@@ -184,8 +161,7 @@ class Feed:
         """The document has ended; raises :class:`RefusedFile` where it held no record."""
         if not self.records:
             raise RefusedFile(f"{name}: holds no Green Button resource; is it an ESPI file?")
-        self._flush_slow()
-        self._flush_runs()
+        self._columns.flush()
 
     def _count(self, records: int = 1) -> None:
         self.records += records
@@ -216,11 +192,11 @@ class Feed:
             self.resources.append(resource)
             if entry is not None:
                 entry.resources += 1
-        self._open.append((len(self._stack) - 1, resource, place))
+        self._open.append((len(self.stack) - 1, resource, place))
 
     def _resource_field(self, tag: str, text: str | None) -> None:
         depth, resource, place = self._open[-1]
-        path = "/".join([*self._stack[depth + 1 :], tag])
+        path = "/".join([*self.stack[depth + 1 :], tag])
         if resource.kind == BLOCK:
             block = self.blocks[place]
             if path == "interval/start":
@@ -229,7 +205,7 @@ class Feed:
                 block.seconds = (text or "").strip()
             return
         if path in resource.fields:
-            resource.is_broken = True
+            resource.repeated.add(path)
         elif text is not None and len(resource.fields) < _MOST_FIELDS:
             resource.fields[path] = text.strip()
 
@@ -272,14 +248,18 @@ class Feed:
         self.readings += 1
         if self._reading is not None:
             self._reading["structure"] = "holds a reading"
-            self._slow.append((self.records, offset, -1, BAD_STRUCTURE, {}))
+            self._columns.add(self.records, offset, -1, BAD_STRUCTURE, {})
             return
-        self._reading = {"offset": str(offset), "record_no": str(self.records)}
-        self._reading_depth = len(self._stack) - 1
+        self._reading = {}
+        self._reading_at = (self.records, offset)
+        self._reading_depth = len(self.stack) - 1
 
     def _reading_field(self, tag: str, text: str | None) -> None:
         assert self._reading is not None
-        name = _FIELDS.get("/".join([*self._stack[self._reading_depth + 1 :], tag]))
+        level = len(self.stack) - self._reading_depth
+        name = LEAVES.get(tag) if level == 1 else None
+        if level == 2:
+            name = INNER.get((self.stack[-1], tag))
         if name is None:
             return
         if text is None or (name in self._reading and name != "quality"):
@@ -294,71 +274,4 @@ class Feed:
         assert reading is not None
         holder = self._holder()
         rule = BAD_STRUCTURE if "structure" in reading else FINE if holder >= 0 else ORPHAN
-        if not self._slow:
-            self._flush_runs()
-        self._slow.append((int(reading["record_no"]), int(reading["offset"]), holder, rule, reading))
-        if len(self._slow) >= _SLOW_ROWS:
-            self._flush_slow()
-
-    def _flush_slow(self) -> None:
-        rows, self._slow = self._slow, []
-        if not rows:
-            return
-        spans = {}
-        texts: list[str | None] = []
-        for name in _NUMBERS:
-            texts += [row[4].get(name) for row in rows]
-        view, (starts, ends) = as_spans(texts)
-        for i, name in enumerate(_NUMBERS):
-            part = slice(i * len(rows), (i + 1) * len(rows))
-            spans[name] = (starts[part], ends[part])
-        found = read_numbers(view, spans, len(rows))
-        found["updated"] = np.full(len(rows), NONE, dtype=np.int64)
-        number = self.qualities.number
-        found["quality"] = np.array([number(row[4].get("quality", "")) for row in rows], dtype=np.int32)
-        for i, name in enumerate(("record_no", "offset", "holder")):
-            found[name] = np.array([row[i] for row in rows], dtype=np.int64)
-        own = np.array([row[3] for row in rows], dtype=np.int8)
-        found["rule"] = np.where(own != FINE, own, found["rule"])
-        self._pending.add(found)
-
-    def _flush_runs(self) -> None:
-        runs, self._runs = self._runs, []
-        if not runs:
-            return
-        view = runs[0][2].view
-        counts = [run.count for _, _, run in runs]
-        count = sum(counts)
-        spans = {}
-        for path, name in _FIELDS.items():
-            if any(path in run.fields for _, _, run in runs):
-                given = [run.fields.get(path) or _absent(run.count) for _, _, run in runs]
-                spans[name] = (
-                    np.concatenate([starts for starts, _ in given]),
-                    np.concatenate([ends for _, ends in given]),
-                )
-        found = read_numbers(view, spans, count)
-        found["updated"] = np.full(count, NONE, dtype=np.int64)
-        found["record_no"] = np.concatenate([np.arange(run.count) + first for first, _, run in runs])
-        found["offset"] = np.concatenate([run.offsets for _, _, run in runs])
-        found["holder"] = np.repeat(np.array([holder for _, holder, _ in runs]), counts)
-        found["quality"] = self._run_qualities(view, spans, count)
-        self._pending.add(found)
-
-    def _run_qualities(self, view: Bytes, spans: Mapping[str, Spans], count: int) -> npt.NDArray[np.int32]:
-        """Numbers of the qualities of a run, whose codes are whole numbers."""
-        if "quality" not in spans:
-            return np.zeros(count, dtype=np.int32)
-        starts, ends = spans["quality"]
-        codes, bad = parse_scaled(view, starts, ends, 0)
-        codes = np.where(bad, np.where(starts == ends, -1, -2), codes)
-        known, inverse = np.unique(codes, return_inverse=True)
-        number = self.qualities.number
-        numbers = [number("" if code == -1 else "?" if code < 0 else str(code)) for code in known.tolist()]
-        return np.array(numbers, dtype=np.int32)[inverse]
-
-
-def _absent(count: int) -> Spans:
-    """Empty texts."""
-    none = np.zeros(count, dtype=np.int64)
-    return none, none
+        self._columns.add(*self._reading_at, holder, rule, reading)

@@ -239,7 +239,7 @@ class Links:
                 return ReadingType(rule="bad_reading_type")
             codes[key] = int(text)
         uom, accumulation = codes["uom"], codes["accumulationBehaviour"]
-        if resource.is_broken or abs(codes["powerOfTenMultiplier"]) > 24:
+        if resource.repeated.intersection(_CODES) or abs(codes["powerOfTenMultiplier"]) > 24:
             return ReadingType(rule="bad_reading_type")
         if uom not in UNITS:
             return ReadingType(rule="unknown_unit" if uom else "no_unit")

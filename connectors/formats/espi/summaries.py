@@ -45,9 +45,9 @@ def summary_batch(summaries: list[tuple[Resource, str]]) -> tuple[pa.RecordBatch
     found = read_numbers(view, spans, count)
     bad = found["rule"] != FINE
     bad |= np.array([unit is None for unit in units], dtype=bool)
-    bad |= np.array(
-        [abs(shift) > 24 or one.is_broken for shift, (one, _) in zip(shifts, rows, strict=True)], dtype=bool
-    )
+    beyond = [abs(shift) > 24 for shift in shifts]
+    repeats = [bool(one.repeated.intersection(_NEEDED)) for one, _ in rows]
+    bad |= np.array(beyond, dtype=bool) | np.array(repeats, dtype=bool)
     exponent = np.array(
         [(unit or ("", 0))[1] + shift for unit, shift in zip(units, shifts, strict=True)], dtype=np.int64
     )

@@ -33,7 +33,7 @@ from connectors.formats.meter_xml.pending import (
 )
 from connectors.formats.meter_xml.rules import BAD_SECONDS, BAD_STRUCTURE, BAD_TIME, FINE, ORPHAN
 from connectors.formats.meter_xml.runs import Run
-from connectors.formats.meter_xml.stream import Attributes
+from connectors.formats.meter_xml.stream import Attributes, Where
 from connectors.formats.text_lines import Ints
 
 METER_READINGS, METER_READING, BLOCK = "MeterReadings", "MeterReading", "IntervalBlocks"
@@ -116,7 +116,7 @@ class Message:
         self.holder_updated = array("q")
         self._pending = pending
         self._settings = settings
-        self._stack: list[str] = []
+        self.stack: list[str] = []
         self._seen = False
         self._group: Group | None = None
         self._block: tuple[int, int] | None = None
@@ -127,15 +127,14 @@ class Message:
         self._created = NONE
         self._defined = ["", ""]
 
-    def start(self, tag: str, attributes: Attributes, offset: int) -> None:
+    def start(self, tag: str, attributes: Attributes, where: Where) -> None:
         """See :class:`XmlHandler`."""
-        depth = len(self._stack)
-        parent = self._stack[-1] if self._stack else ""
-        self._stack.append(tag)
+        depth = len(self.stack) - 1
+        parent = self.stack[-2] if depth else ""
         if tag in self.counts:
             self.records += 1
             self.counts[tag] += 1
-            self._start_record(tag, offset, depth, parent)
+            self._start_record(tag, where(), depth, parent)
         elif tag == METER_READINGS:
             self._seen = True
         elif tag == "ReadingType":
@@ -145,8 +144,7 @@ class Message:
 
     def end(self, tag: str, text: str | None) -> None:
         """See :class:`XmlHandler`."""
-        self._stack.pop()
-        depth = len(self._stack)
+        depth = len(self.stack)
         if self._reading is not None:
             if depth == self._reading_depth:
                 self._end_reading()
@@ -159,9 +157,9 @@ class Message:
                 self._end_group()
             else:
                 self._group_field(tag, (text or "").strip())
-        elif tag == "Timestamp" and self._stack[-1:] == ["Header"]:
+        elif tag == "Timestamp" and self.stack[-1:] == ["Header"]:
             self._created = utc_microseconds((text or "").strip())
-        elif METER_READINGS in self._stack:
+        elif METER_READINGS in self.stack:
             self._definition_field(tag, (text or "").strip())
 
     def take(self, run: Run) -> None:
@@ -239,7 +237,7 @@ class Message:
 
     def _reading_field(self, tag: str, text: str | None) -> None:
         assert self._reading is not None
-        name = _FIELDS.get("/".join([*self._stack[self._reading_depth + 1 :], tag]))
+        name = _FIELDS.get("/".join([*self.stack[self._reading_depth + 1 :], tag]))
         if name is None:
             return
         if text is None or name in self._reading:
@@ -269,7 +267,7 @@ class Message:
 
     def _group_field(self, tag: str, text: str) -> None:
         assert self._group is not None
-        path = self._stack[self._group.depth + 1 :]
+        path = self.stack[self._group.depth + 1 :]
         if not path or path[0] not in ("Meter", "UsagePoint") or not text:
             return
         thing = self._group.meter if path[0] == "Meter" else self._group.point
@@ -285,7 +283,7 @@ class Message:
 
     def _definition_field(self, tag: str, text: str) -> None:
         """A ReadingType of the message itself: what refers to its mRID means the code it is named by."""
-        path = self._stack[self._stack.index(METER_READINGS) + 1 :]
+        path = self.stack[self.stack.index(METER_READINGS) + 1 :]
         if path[:1] != ["ReadingType"]:
             if tag == "ReadingType" and all(self._defined) and len(self.definitions) < 10_000:
                 self.definitions[self._defined[0]] = self._defined[1]

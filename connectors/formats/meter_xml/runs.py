@@ -1,13 +1,13 @@
-"""Elements that repeat in one shape, read many at a time by what differs between them: their numbers.
+"""Elements that repeat in few shapes, read many at a time by what differs between them: their numbers.
 
-Belongs here: proving that a stretch of bytes is the same element again and again, and where its numbers lie.
-Does not belong here: what the numbers mean; the parser around them (``stream``).
+Belongs here: proving that a stretch of bytes is plain elements one after the other, and where their numbers
+lie. Does not belong here: what the numbers mean; the parser around them (``stream``).
 
-The proof: the first element is plain (tags of one prefix without attributes, blanks, numbers as the only
-text). Take all characters of numbers out of the stretch; what is left must be the first element's rest, n
-times over; and every number taken out must have stood at one of its places between an opening and its closing
-tag. Then the stretch is well-formed XML and means what the parser would have said, at the speed of comparing
-bytes. Anything else is no run, and the parser reads it.
+The proof: a plain element has known tags of one prefix without attributes, blanks, and numbers as its only
+text. Take all characters of numbers out of the stretch and cut what is left behind every closing tag; each of
+the few different pieces is checked once, tag by tag; and every number taken out must have stood where its piece
+has a place between an opening and its closing tag. Then the stretch is well-formed XML and means what the
+parser would have said, at the speed of comparing bytes. Anything else is no run, and the parser reads it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ _IS_NUMERIC[list(_NUMERIC)] = True
 _BLANKS = b" \t\r\n"
 _TOKEN = re.compile(rb"<(/?)([A-Za-z_][A-Za-z_:]*)>|[ \t\r\n]+")
 _MAX_SHAPES = 256
-_MAX_UNIT = 4096
+_MAX_SHAPES_A_RUN = 32
+_MAX_PIECE = 4096
 
 
 @dataclass
 class Run:
-    """``count`` elements of one shape.
+    """``count`` plain elements.
 
     ``offsets`` are the bytes of the file at which they begin; ``fields`` gives for each path inside the
-    element (``timePeriod/start``) where its number begins and ends in ``view``, one each element.
+    element (``timePeriod/start``) where its number begins and ends in ``view``, one each element; an empty
+    stretch where the element has none.
     """
 
     count: int
@@ -45,19 +47,36 @@ class Run:
 
 @dataclass(frozen=True)
 class _Shape:
-    """One plain element without its numbers, and where they go."""
+    """One plain element without its numbers: blanks before it, its length with them, where numbers go."""
 
+    gap: int
+    length: int
     slots: Ints
     paths: tuple[str, ...]
 
 
-class RunFinder:
-    """Finds runs of ``element`` directly inside ``holder`` (local names) in one window after the other."""
+@dataclass(frozen=True)
+class RunsOf:
+    """Which elements may be taken as a run: ``element`` directly in ``holder``, numbers at paths ``leaves``.
 
-    def __init__(self, element: str, holder: str) -> None:
-        self._element, self._holder = element.encode(), holder.encode()
+    An element with anything else in it is left to the parser.
+    """
+
+    element: str
+    holder: str
+    leaves: frozenset[str]
+
+
+class RunFinder:
+    """Finds runs in one window after the other."""
+
+    def __init__(self, wanted: RunsOf) -> None:
+        self._element, self._holder = wanted.element.encode(), wanted.holder.encode()
+        self._leaves = wanted.leaves
+        self._branches = {path.rpartition("/")[0] for path in wanted.leaves} | {""}
         self._opening = re.compile(rb"<(?:[^\s<>/:!?]+:)?" + re.escape(self._element) + rb">")
-        self._holder_end = re.compile(rb"</(?:[^\s<>/:]+:)?" + re.escape(self._holder) + rb"\s*>")
+        either = re.escape(self._element) + b"|" + re.escape(self._holder)
+        self._closing = re.compile(rb"</(?:[^\s<>/:]+:)?(" + either + rb")\s*>")
         self._shapes: dict[bytes, _Shape | None] = {}
         self._data = b""
         self._view: Bytes = np.zeros(0, dtype=np.uint8)
@@ -74,61 +93,129 @@ class RunFinder:
         found = self._opening.search(self._data, at)
         return found.start() if found else None
 
-    def after_holder(self, at: int) -> int:
-        """Where the holder of the element at ``at`` has ended, or the window."""
-        found = self._holder_end.search(self._data, at)
-        return found.end() if found else len(self._data)
+    def behind(self, at: int, count: int) -> int:
+        """Where ``count`` elements from ``at`` on have ended, or their holder, or the window."""
+        for _ in range(count):
+            found = self._closing.search(self._data, at)
+            if found is None:
+                return len(self._data)
+            at = found.end()
+            if found[1] == self._holder:
+                break
+        return at
 
     def run(self, at: int, prefix: bytes) -> Run | None:
         """The run that begins at ``at``, if one does; ``prefix`` (with its colon) is that of the holder."""
         data = self._data
         closing = b"</" + prefix + self._element + b">"
-        first = data.find(closing, at)
-        if first < 0 or first - at > _MAX_UNIT:
+        holder = data.find(b"</" + prefix + self._holder + b">", at)
+        last = data.rfind(closing, at, holder if holder >= 0 else len(data))
+        if last < 0:
             return None
-        first += len(closing)
-        holder = data.find(b"</" + prefix + self._holder + b">", first)
-        stop = data.rfind(closing, at, holder if holder >= 0 else len(data)) + len(closing)
-        rest = data[at:first].translate(None, _NUMERIC)
-        shape = self._shape(rest, prefix)
-        if shape is None:
+        stop = last + len(closing)
+        # The closing tag has no numeric character: it is the same in what is left.
+        pieces = data[at:stop].translate(None, _NUMERIC).split(closing)[:-1]
+        numbers: dict[bytes, int] = {}
+        shapes: list[_Shape] = []
+        for place, piece in enumerate(pieces):
+            if piece in numbers:
+                continue
+            shape = self._shape(piece, prefix, closing)
+            if shape is None or len(shapes) == _MAX_SHAPES_A_RUN:
+                # The run ends before an element that is not plain.
+                pieces = pieces[:place]
+                stop = _end_of(data, closing, at, place)
+                break
+            numbers[piece] = len(shapes)
+            shapes.append(shape)
+        if not pieces:
             return None
-        behind = data.find(b"<", first, first + _MAX_UNIT)
-        gap = data[first:behind] if first < stop and behind >= 0 else b""
-        if gap.strip(_BLANKS):
-            return None
-        unit = rest + gap
-        left = data[at:stop].translate(None, _NUMERIC) + gap
-        count, uneven = divmod(len(left), len(unit))
-        if uneven or left != unit * count:
-            return None
-        return self._take(at, stop, count, len(unit), shape)
+        which = np.fromiter((numbers[piece] for piece in pieces), dtype=np.int64, count=len(pieces))
+        return self._take(at, stop, which, shapes)
 
-    def _take(self, at: int, stop: int, count: int, unit: int, shape: _Shape) -> Run | None:
-        """The numbers of the stretch, if each is where the shape has a place and none is missing."""
+    def _take(self, at: int, stop: int, which: Ints, shapes: list[_Shape]) -> Run | None:
+        """The numbers of the stretch, if each is where its piece has a place and none is missing."""
         if self._numbers is None:
             self._numbers = _find_numbers(self._view)
         low, high = np.searchsorted(self._numbers[0], (at, stop))
         starts, ends = self._numbers[0][low:high], self._numbers[1][low:high]
-        per = len(shape.slots)
-        if len(starts) != count * per:
+        per = np.array([len(shape.slots) for shape in shapes])[which]
+        if len(starts) != per.sum():
             return None
         lengths = ends - starts
-        place = starts - at - (np.cumsum(lengths) - lengths)
-        wanted = (np.arange(count)[:, None] * unit + shape.slots).ravel()
-        if not np.array_equal(place, wanted):
-            return None
-        fields = {path: (starts[i::per], ends[i::per]) for i, path in enumerate(shape.paths)}
-        return Run(count, stop, self._view, starts[::per] - int(shape.slots[0]), fields)
+        taken_before = np.cumsum(lengths) - lengths
+        length = np.array([shape.length for shape in shapes])[which]
+        begins, first = np.cumsum(length) - length, np.cumsum(per) - per
+        place = starts - at - taken_before
+        offsets = at + begins + np.array([shape.gap for shape in shapes])[which] + taken_before[first]
+        fields: dict[str, tuple[Ints, Ints]] = {}
+        for number, shape in enumerate(shapes):
+            rows = np.flatnonzero(which == number) if len(shapes) > 1 else slice(None)
+            at_first = first[rows]
+            for index, path in enumerate(shape.paths):
+                here = at_first + index
+                if not np.array_equal(place[here], begins[rows] + shape.slots[index]):
+                    return None
+                if path not in fields:
+                    fields[path] = (np.zeros(len(which), np.int64), np.zeros(len(which), np.int64))
+                fields[path][0][rows], fields[path][1][rows] = starts[here], ends[here]
+        return Run(len(which), stop, self._view, offsets, fields)
 
-    def _shape(self, rest: bytes, prefix: bytes) -> _Shape | None:
-        if rest not in self._shapes:
+    def _shape(self, piece: bytes, prefix: bytes, closing: bytes) -> _Shape | None:
+        # The same bytes under another prefix would be another namespace.
+        key = prefix + b" " + piece
+        if key not in self._shapes:
             if len(self._shapes) >= _MAX_SHAPES:
                 self._shapes.clear()
-            self._shapes[rest] = _read_shape(rest, prefix)
-        shape = self._shapes[rest]
-        # The same bytes under another prefix would be another namespace.
-        return shape if rest.startswith(b"<" + prefix + self._element + b">") else None
+            self._shapes[key] = self._read_shape(piece, prefix, closing)
+        return self._shapes[key]
+
+    def _read_shape(self, piece: bytes, prefix: bytes, closing: bytes) -> _Shape | None:
+        """The shape of one element without its numbers and its closing tag; None where it is not plain."""
+        rest = piece.lstrip(_BLANKS)
+        gap = len(piece) - len(rest)
+        if len(piece) > _MAX_PIECE or not rest.startswith(b"<" + prefix + self._element + b">"):
+            return None
+        rest += closing
+        at = last_opening = 0
+        opened: list[str] = []
+        slots: list[int] = []
+        paths: list[str] = []
+        while at < len(rest):
+            token = _TOKEN.match(rest, at)
+            if token is None:
+                return None
+            at = token.end()
+            if token[2] is None:
+                continue
+            name = token[2].removeprefix(prefix).decode()
+            if not token[2].startswith(prefix) or ":" in name:
+                return None
+            if not token[1]:
+                opened.append(name)
+                last_opening = at
+                continue
+            if not opened or opened[-1] != name:
+                return None
+            path = "/".join(opened[1:])
+            opened.pop()
+            if token.start() == last_opening:
+                slots.append(gap + last_opening)
+                paths.append(path)
+            if path not in (self._leaves if token.start() == last_opening else self._branches):
+                return None
+            if not opened and at < len(rest):
+                return None
+        if opened or not slots or len(set(paths)) < len(paths):
+            return None
+        return _Shape(gap, gap + len(rest), np.array(slots, dtype=np.int64), tuple(paths))
+
+
+def _end_of(data: bytes, closing: bytes, at: int, count: int) -> int:
+    """Where ``count`` closing tags from ``at`` on have ended."""
+    for _ in range(count):
+        at = data.index(closing, at) + len(closing)
+    return at
 
 
 def _find_numbers(view: Bytes) -> tuple[Ints, Ints]:
@@ -137,39 +224,3 @@ def _find_numbers(view: Bytes) -> tuple[Ints, Ints]:
     inside[1:-1] = _IS_NUMERIC[view]
     edges = np.flatnonzero(inside[1:] != inside[:-1]).astype(np.int64)
     return edges[0::2], edges[1::2]
-
-
-def _read_shape(rest: bytes, prefix: bytes) -> _Shape | None:
-    """The shape of one element without its numbers; None where it is not plain."""
-    at = 0
-    opened: list[str] = []
-    slots: list[int] = []
-    paths: list[str] = []
-    last_opening = -1
-    while at < len(rest):
-        token = _TOKEN.match(rest, at)
-        if token is None:
-            return None
-        at = token.end()
-        if token[2] is None:
-            continue
-        name = token[2].removeprefix(prefix).decode()
-        if not token[2].startswith(prefix) or ":" in name:
-            return None
-        if not token[1]:
-            if not opened and slots:
-                return None
-            opened.append(name)
-            last_opening = at
-            continue
-        if not opened or opened[-1] != name:
-            return None
-        if token.start() == last_opening:
-            slots.append(last_opening)
-            paths.append("/".join(opened[1:]))
-        opened.pop()
-        if not opened and at < len(rest):
-            return None
-    if opened or not slots or len(set(paths)) < len(paths):
-        return None
-    return _Shape(np.array(slots, dtype=np.int64), tuple(paths))

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from xml.parsers import expat
 
 from connectors.formats.base import RefusedFile, read_exactly
-from connectors.formats.meter_xml.runs import Run, RunFinder
+from connectors.formats.meter_xml.runs import Run, RunFinder, RunsOf
 
 WINDOW = 1024 * 1024
 MAX_DEPTH = 64
@@ -41,16 +41,21 @@ _DECLARED = re.compile(rb"^\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']"
 _DOCTYPE_HEAD = re.compile(rb"[\[>]")
 # What may lie between the last tag the parser told of and a run: that tag itself, and blanks.
 _PLAIN = re.compile(rb"(?:<[^<>!?]*>)?[ \t\r\n]*")
+_MOST_PATIENCE = 256
 _LONG_TAIL = 64 * 1024
 _MAX_NAMES = 10_000
 Attributes = Mapping[str, str]
+Where = Callable[[], int]
 
 
 class XmlHandler(Protocol):
-    """What a format does with elements; names are as its ``tag_of`` made them."""
+    """What a format does with elements; tags are as its ``tag_of`` made them."""
 
-    def start(self, tag: str, attributes: Attributes, offset: int) -> None:
-        """An element begins at byte ``offset`` of the file."""
+    stack: list[str]
+    """The tags of the open elements, kept by the parser; in ``end`` without the one that ends."""
+
+    def start(self, tag: str, attributes: Attributes, where: Where) -> None:
+        """An element begins; ``where()`` is the byte of the file at which it does."""
         ...
 
     def end(self, tag: str, text: str | None) -> None:
@@ -119,12 +124,11 @@ def read_xml(
     handler: XmlHandler,
     tag_of: Callable[[str, str], str],
     *,
-    runs: tuple[str, str] | None = None,
+    runs: RunsOf | None = None,
 ) -> None:
     """Parse the whole of ``source`` into calls of ``handler``.
 
-    ``tag_of`` makes the tag from namespace and local name. ``runs`` gives the tag of an element and of the
-    one that directly holds many of it; their local names must be the same as their tags.
+    ``tag_of`` makes the tag from namespace and local name; those of ``runs`` must be their local names.
     Raises :class:`RefusedFile` for everything that is not one whole, well-formed, harmless document.
     """
     _Reader(source, name, handler, tag_of, runs).read()
@@ -139,24 +143,27 @@ class _Reader:
         name: str,
         handler: XmlHandler,
         tag_of: Callable[[str, str], str],
-        runs: tuple[str, str] | None,
+        runs: RunsOf | None,
     ) -> None:
         self._source = source
         self._name = name
         self._handler = handler
         self._tag_of = tag_of
-        self._runs = runs
-        self._finder = RunFinder(*runs) if runs else None
+        self._open = handler.stack
+        self._finder = RunFinder(runs) if runs else None
+        self._holder = runs.holder if runs else ""
         self._names: dict[str, tuple[str, bytes]] = {}
-        self._open: list[str] = []
         self._prefix: list[bytes] = []
         self._pieces: list[str] = []
         self._is_leaf = False
         self._seen_root = False
+        self._moved = False
         self._fed = 0
         self._skipped = 0
+        self._silent_from = 0
         self._last = 0
         self._tail = b""
+        self._patience = 1
 
     def read(self) -> None:
         """Window by window, each cut before a tag, so that no tag is ever fed in two parts."""
@@ -170,9 +177,11 @@ class _Reader:
             cut = max(whole.rfind(b"<"), 0)
             self._window(whole[:cut])
             carry = whole[cut:]
-            if self._fed + len(carry) - self._last > MAX_SPAN:
+            if self._moved:
+                self._silent_from, self._moved = self._fed, False
+            if self._fed + len(carry) - self._silent_from > MAX_SPAN:
                 raise RefusedFile(
-                    f"{self._name}: more than {MAX_SPAN} bytes without a tag, from byte {self._last} on"
+                    f"{self._name}: more than {MAX_SPAN} bytes without a tag, about byte {self._silent_from}"
                 )
             data = self._source.read(WINDOW)
         self._window(carry)
@@ -206,14 +215,18 @@ class _Reader:
             while (place := self._finder.next(at)) is not None:
                 self._feed(data[at:place])
                 at = place
-                run = self._run(place) if self._stands_plain() else None
+                run = self._run(place)
                 if run is None:
-                    stop = self._finder.after_holder(place)
+                    # The parser takes some elements before the next attempt, more of them each time it fails.
+                    stop = self._finder.behind(place, self._patience)
+                    self._patience = min(2 * self._patience, _MOST_PATIENCE)
                     self._feed(data[at:stop])
                     at = stop
                     continue
                 run.offsets += self._fed - place
                 self._handler.take(run)
+                self._patience = 1
+                self._moved = True
                 self._fed += run.end - at
                 self._skipped += run.end - at
                 self._last, self._tail = self._fed, b""
@@ -222,7 +235,7 @@ class _Reader:
 
     def _run(self, place: int) -> Run | None:
         """A run that begins here, where the parser stands in its holder."""
-        if self._finder is None or self._runs is None or self._open[-1:] != [self._runs[1]]:
+        if self._finder is None or self._open[-1:] != [self._holder] or not self._stands_plain():
             return None
         return self._finder.run(place, self._prefix[-1])
 
@@ -258,24 +271,36 @@ class _Reader:
             ) from None
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._seen_root = True
-        offset = self._last = self._parser.CurrentByteIndex + self._skipped
         tag, prefix = self._names.get(name) or self._learn(name)
-        self._open.append(tag)
-        self._prefix.append(prefix)
-        if len(self._open) > MAX_DEPTH:
-            raise RefusedFile(f"{self._name}: more than {MAX_DEPTH} elements deep at byte {offset}")
+        self._seen_root = self._moved = self._is_leaf = True
         self._pieces.clear()
-        self._is_leaf = True
-        self._handler.start(tag, attributes, offset)
+        self._prefix.append(prefix)
+        self._open.append(tag)
+        if len(self._open) > MAX_DEPTH:
+            raise RefusedFile(
+                f"{self._name}: elements are more than {MAX_DEPTH} deep, about byte {self._fed}"
+            )
+        if tag == self._holder:
+            self._last = self._where()
+        self._handler.start(tag, attributes, self._where)
 
     def _end(self, _: str) -> None:
-        self._last = self._parser.CurrentByteIndex + self._skipped
-        text = "".join(self._pieces) if self._is_leaf else None
-        self._pieces.clear()
+        pieces = self._pieces
+        text = "".join(pieces) if self._is_leaf else None
+        pieces.clear()
         self._is_leaf = False
+        self._moved = True
         self._prefix.pop()
-        self._handler.end(self._open.pop(), text)
+        tag = self._open.pop()
+        if self._open and self._open[-1] == self._holder:
+            # A run may follow on what ends directly in its holder.
+            self._last = self._where()
+        self._handler.end(tag, text)
+
+    def _where(self) -> int:
+        """The byte of the file at which the parser stands."""
+        place: int = self._parser.CurrentByteIndex + self._skipped
+        return place
 
     def _learn(self, name: str) -> tuple[str, bytes]:
         """Tag and prefix (with its colon) of a name as expat gives it: ``namespace local prefix``."""

@@ -99,7 +99,7 @@ def test_xinclude_is_an_element_like_any_other(tmp_path: Any) -> None:
 @either
 def test_depth_beyond_all_measure(format: str) -> None:
     deep = "<a>" * 100_000
-    assert "elements deep" in _refusal(
+    assert "64 deep" in _refusal(
         FORMATS[format].replace(b"<value>", f"<value>{deep}".encode(), 1), format
     )
 
@@ -249,3 +249,45 @@ def test_readings_that_only_look_like_a_run(trap: str, read: int) -> None:
     found = _everything(data, {})
     assert found == _by_the_parser_alone(data, {})
     assert len(found[0]["interval_reads"]) == read
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<value><b>1</b></value>",
+        "<value>1<value>2</value></value>",
+        "<value>1</value><value>2</value>",
+        "<value>1</value><UsagePoint>1</UsagePoint>",
+        "<value>1</value><tou>1</tou>",
+        "<value>1-2</value>",
+        "<value> 1</value>",
+        "<value> </value>",
+        "<value>1</value>2",
+        "<timePeriod>1</timePeriod><value>1</value>",
+        "<val1ue>1</val1ue>",
+        "<value>1</val-ue>",
+    ],
+)
+def test_shapes_of_readings_mean_what_the_parser_says(inner: str) -> None:
+    period = f"<timePeriod><duration>900</duration><start>{x.START + 1800}</start></timePeriod>"
+    odd = f"<IntervalReading>{period}{inner}</IntervalReading>"
+    data = x.simple(x.block(x.readings([1, 2]) + odd + x.readings([3], start=x.START + 2700)))
+    assert _everything(data, {}) == _by_the_parser_alone(data, {})
+
+
+def test_readings_of_many_shapes_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = "".join(
+        x.reading(x.START + i * 900, i, cost=i if i % 3 else None, quality="8" if i % 5 == 0 else "")
+        + ("<!-- noon -->" if i % 48 == 0 else "\n")
+        for i in range(200)
+    )
+    data = x.simple(x.block(content))
+    taken = []
+    take = espi_decoder.Feed.take
+    monkeypatch.setattr(
+        espi_decoder.Feed, "take", lambda self, run: (taken.append(run.count), take(self, run))
+    )
+    found = _everything(data, {})
+    assert sum(taken) >= 180
+    assert found == _by_the_parser_alone(data, {})
+    assert len(found[0]["interval_reads"]) == 200
