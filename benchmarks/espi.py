@@ -2,8 +2,8 @@
 
 Belongs here: the file, and proof that both read the same values from it. Does not belong here: the decoder.
 Both begin at the file and end at values in units: ours with Arrow batches of interval reads and of costs,
-theirs with every reading's start, value and cost read once from its objects. The note ``ratio_without_runs`` is
-the same for a file whose readings hold comments, so that the parser has to take each by itself.
+theirs with every reading's start, value and cost read once from its objects. The note ``ratio_without_runs``
+is the same for a file whose readings have attributes, so that our parser has to take them one by one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Kept:
 def year(*, is_even: bool = True) -> bytes:
     """The file: 35,040 readings with value and cost, indented as data custodians do.
 
-    Unless it ``is_even``, every fifth reading has a quality, and every day a comment among its readings.
+    Unless it ``is_even``, every fifth reading has a quality, and each an attribute.
     """
     service = "<ServiceCategory><kind>0</kind></ServiceCategory>"
     entries = [
@@ -76,10 +76,11 @@ def _entry(link: str, related: list[str], content: str) -> str:
 def _day(day: int, is_even: bool) -> str:
     quality = "\t\t\t\t\t<ReadingQuality>\n\t\t\t\t\t\t<quality>8</quality>\n\t\t\t\t\t</ReadingQuality>\n"
     start = START + day * 86_400
+    mark = "" if is_even else f' id="{day}"'
     readings = "".join(
-        "\t\t\t\t<IntervalReading>\n"
+        f"\t\t\t\t<IntervalReading{mark}>\n"
         f"\t\t\t\t\t<cost>{(day * 31 + slot * 7) % 997}</cost>\n"
-        f"{'' if is_even or slot % 5 else quality}{'' if is_even or slot else '<!-- midnight -->'}"
+        f"{'' if is_even or slot % 5 else quality}"
         "\t\t\t\t\t<timePeriod>\n"
         f"\t\t\t\t\t\t<duration>{SECONDS}</duration>\n\t\t\t\t\t\t<start>{start + slot * SECONDS}</start>\n"
         "\t\t\t\t\t</timePeriod>\n"

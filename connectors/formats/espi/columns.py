@@ -1,7 +1,7 @@
 """IntervalReadings to columns: those the parser read one by one, and those taken as runs.
 
-Belongs here: where in a reading its texts stand, and texts → columns, in the order of the file. Does not belong
-here: resources (``feed``), what a reading is worth (``decoder``).
+Belongs here: where in a reading its texts stand, and texts → columns, in the order of the file. Does not
+belong here: resources (``feed``), what a reading is worth (``decoder``).
 """
 
 from __future__ import annotations

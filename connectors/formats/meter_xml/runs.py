@@ -3,11 +3,12 @@
 Belongs here: proving that a stretch of bytes is plain elements one after the other, and where their numbers
 lie. Does not belong here: what the numbers mean; the parser around them (``stream``).
 
-The proof: a plain element has known tags of one prefix without attributes, blanks, and numbers as its only
-text. Take all characters of numbers out of the stretch and cut what is left behind every closing tag; each of
-the few different pieces is checked once, tag by tag; and every number taken out must have stood where its piece
-has a place between an opening and its closing tag. Then the stretch is well-formed XML and means what the
-parser would have said, at the speed of comparing bytes. Anything else is no run, and the parser reads it.
+The proof: a plain element has known tags of one prefix without attributes, blanks, comments, and numbers as
+its only text. Take all characters of numbers out of the stretch and cut what is left behind every closing
+tag; each of the few different pieces is checked once, tag by tag; and every number taken out must have
+stood where its piece has a place, between an opening and its closing tag. Then the stretch is well-formed
+XML and means what the parser would have said, at the speed of comparing bytes. Anything else is no run, and
+the parser reads it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ _IS_NUMERIC = np.zeros(256, dtype=bool)
 _IS_NUMERIC[list(_NUMERIC)] = True
 _BLANKS = b" \t\r\n"
 _TOKEN = re.compile(rb"<(/?)([A-Za-z_][A-Za-z_:]*)>|[ \t\r\n]+")
+COMMENT = rb"<!--(?:-?[\t\n\r -,.-~])*-->"
+"""A comment in ASCII, which the parser could not but pass over."""
+_COMMENT = re.compile(COMMENT)
 _MAX_SHAPES = 256
 _MAX_SHAPES_A_RUN = 32
 _MAX_PIECE = 4096
@@ -84,12 +88,15 @@ class RunFinder:
 
     def look_at(self, data: bytes) -> None:
         """Go on to the next window."""
+        if b"<!--" in data:
+            # As many blanks, so that positions stay: inside a run nothing else can look like a comment.
+            data = _COMMENT.sub(lambda found: b" " * len(found[0]), data)
         self._data = data
         self._view = np.frombuffer(data, dtype=np.uint8)
         self._numbers = None
 
     def next(self, at: int) -> int | None:
-        """Where the next element begins, perhaps inside a comment."""
+        """Where the next element begins, if it is one: the parser must say where it stands."""
         found = self._opening.search(self._data, at)
         return found.start() if found else None
 

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from xml.parsers import expat
 
 from connectors.formats.base import RefusedFile, read_exactly
-from connectors.formats.meter_xml.runs import Run, RunFinder, RunsOf
+from connectors.formats.meter_xml.runs import COMMENT, Run, RunFinder, RunsOf
 
 WINDOW = 1024 * 1024
 MAX_DEPTH = 64
@@ -39,8 +39,8 @@ _ENCODINGS = {"utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "us-ascii", "ascii"
 _WIDE = (b"\xfe\xff", b"\xff\xfe", b"\x00<", b"<\x00", b"\x00\x00")
 _DECLARED = re.compile(rb"^\s*<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)[\"']")
 _DOCTYPE_HEAD = re.compile(rb"[\[>]")
-# What may lie between the last tag the parser told of and a run: that tag itself, and blanks.
-_PLAIN = re.compile(rb"(?:<[^<>!?]*>)?[ \t\r\n]*")
+# What may lie between the last tag the parser told of and a run: that tag itself, blanks and comments.
+_PLAIN = re.compile(rb"(?:<[^<>!?]*>)?(?:[ \t\r\n]|" + COMMENT + rb")*")
 _MOST_PATIENCE = 256
 _LONG_TAIL = 64 * 1024
 _MAX_NAMES = 10_000
@@ -240,7 +240,7 @@ class _Reader:
         return self._finder.run(place, self._prefix[-1])
 
     def _stands_plain(self) -> bool:
-        """Whether nothing but blanks lies between the last tag and here: no comment, no CDATA, no text."""
+        """Whether nothing but blanks and comments lies between the last tag and here: no CDATA, no text."""
         return _PLAIN.fullmatch(self._tail) is not None
 
     def _feed(self, data: bytes) -> None:

@@ -22,6 +22,11 @@ SUMMARY = x.espi(
 )
 OFFSETS = x.espi("LocalTimeParameters", "<dstOffset>3600</dstOffset><tzOffset>-18000</tzOffset>")
 SMALL = x.simple(x.block(x.readings([1, 2, 3, 4])))
+COMMENTED = x.simple(
+    x.block(
+        "<!-- 1 - a --> " + x.readings([1, 2]).replace("<value>", "<!-- 5:00:00 AM --><value>") + "<!---->"
+    )
+)
 WHOLE = x.feed(
     x.block(x.readings([100, 200, 300], quality="8"), updated="2024-01-02T00:00:00Z"),
     x.block(x.reading(x.START + 2700, 400, cost=974) + x.reading(x.START + 3600, None), number=2),
@@ -78,7 +83,7 @@ TOKENS = (
     b"99999999999999",
 )  # fmt: skip
 CASES = [
-    Case("espi", {}, (SMALL, WHOLE, PREFIXED), count=count, tokens=TOKENS),
+    Case("espi", {}, (SMALL, WHOLE, PREFIXED, COMMENTED), count=count, tokens=TOKENS),
     Case(
         "espi",
         {"check_block_interval": True, "fractional_seconds": "keep", "service_point": "title",
