@@ -29,6 +29,7 @@ COMMENT = rb"<!--(?:-?[\t\n\r -,.-~])*-->"
 """A comment in ASCII, which the parser could not but pass over."""
 _COMMENT = re.compile(COMMENT)
 _MAX_SHAPES = 256
+_MOST_BLANKS = 256
 _MAX_SHAPES_A_RUN = 32
 _MAX_PIECE = 4096
 
@@ -120,6 +121,9 @@ class RunFinder:
         if last < 0:
             return None
         stop = last + len(closing)
+        # Blanks before the first element are taken as its own, so that it looks like those that follow it.
+        before = data[max(at - _MOST_BLANKS, 0) : at]
+        at -= len(before) - len(before.rstrip(_BLANKS))
         # The closing tag has no numeric character: it is the same in what is left.
         pieces = data[at:stop].translate(None, _NUMERIC).split(closing)[:-1]
         numbers: dict[bytes, int] = {}
@@ -146,6 +150,8 @@ class RunFinder:
             self._numbers = _find_numbers(self._view)
         low, high = np.searchsorted(self._numbers[0], (at, stop))
         starts, ends = self._numbers[0][low:high], self._numbers[1][low:high]
+        if len(shapes) == 1:
+            return self._take_even(at, stop, len(which), shapes[0], starts, ends)
         per = np.array([len(shape.slots) for shape in shapes])[which]
         if len(starts) != per.sum():
             return None
@@ -157,7 +163,7 @@ class RunFinder:
         offsets = at + begins + np.array([shape.gap for shape in shapes])[which] + taken_before[first]
         fields: dict[str, tuple[Ints, Ints]] = {}
         for number, shape in enumerate(shapes):
-            rows = np.flatnonzero(which == number) if len(shapes) > 1 else slice(None)
+            rows = np.flatnonzero(which == number)
             at_first = first[rows]
             for index, path in enumerate(shape.paths):
                 here = at_first + index
@@ -167,6 +173,21 @@ class RunFinder:
                     fields[path] = (np.zeros(len(which), np.int64), np.zeros(len(which), np.int64))
                 fields[path][0][rows], fields[path][1][rows] = starts[here], ends[here]
         return Run(len(which), stop, self._view, offsets, fields)
+
+    def _take_even(
+        self, at: int, stop: int, count: int, shape: _Shape, starts: Ints, ends: Ints
+    ) -> Run | None:
+        """The same for elements that are all of one shape."""
+        per = len(shape.slots)
+        if len(starts) != count * per:
+            return None
+        lengths = ends - starts
+        place = starts - at - (np.cumsum(lengths) - lengths)
+        if not np.array_equal(place, (np.arange(count)[:, None] * shape.length + shape.slots).ravel()):
+            return None
+        fields = {path: (starts[i::per], ends[i::per]) for i, path in enumerate(shape.paths)}
+        offsets = starts[::per] - int(shape.slots[0]) + shape.gap
+        return Run(count, stop, self._view, offsets, fields)
 
     def _shape(self, piece: bytes, prefix: bytes, closing: bytes) -> _Shape | None:
         # The same bytes under another prefix would be another namespace.
