@@ -56,7 +56,7 @@ from connectors.formats.espi.links import REASONS, Links
 from connectors.formats.espi.settings import EspiSettings
 from connectors.formats.espi.summaries import summary_batch
 from connectors.formats.meter_xml.emit import INTERVAL_COSTS, Emitter, reject_of, worst_flag
-from connectors.formats.meter_xml.pending import MICROSECONDS, NONE, Columns, Pending, as_spans, read_numbers
+from connectors.formats.meter_xml.pending import LATEST, MICROSECONDS, MOST_SECONDS, NONE, Columns, Pending
 from connectors.formats.meter_xml.rules import BAD_SECONDS, BAD_TIME, FINE, FRACTIONAL, PARENT
 from connectors.formats.meter_xml.settle import Holders, Resolver, Series
 from connectors.formats.meter_xml.stream import Source, read_xml
@@ -222,15 +222,12 @@ class _Resolver(Resolver):
     def _blocks(self) -> tuple[Ints, Ints, Ints]:
         """Declared start and end of every block (``NONE``: none), and its record number."""
         if self._declared is None:
-            blocks = self._feed.blocks
-            view, (starts, ends) = as_spans([one.start for one in blocks] + [one.seconds for one in blocks])
-            count = len(blocks)
-            spans = {"time": (starts[:count], ends[:count]), "seconds": (starts[count:], ends[count:])}
-            found = read_numbers(view, spans, count)
-            begins = found["time"].astype(np.int64)
-            unknown = (begins == NONE) | (found["seconds"] == NONE)
-            ends = np.where(unknown, NONE, begins + np.where(unknown, 0, found["seconds"]) * MICROSECONDS)
-            numbers = np.array([one.record_no for one in blocks], dtype=np.int64)
+            start, seconds = np.array(self._feed.block_start), np.array(self._feed.block_seconds)
+            unknown = (start == NONE) | (start > LATEST // MICROSECONDS)
+            begins = np.where(unknown, NONE, np.where(unknown, 0, start) * MICROSECONDS)
+            unknown |= (seconds == NONE) | (seconds > MOST_SECONDS)
+            ends = np.where(unknown, NONE, begins + np.where(unknown, 0, seconds) * MICROSECONDS)
+            numbers = np.array([one.record_no for one in self._feed.blocks], dtype=np.int64)
             self._declared = (begins, ends, numbers)
         return self._declared
 

@@ -11,6 +11,7 @@ and an entry without any of these. They are numbered in the order in which they 
 from __future__ import annotations
 
 import re
+from array import array
 from dataclasses import dataclass, field
 
 from connectors.formats.base import RefusedFile
@@ -44,6 +45,12 @@ _HOST = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/]*")
 def normal_link(text: str) -> str:
     """A link without host and trailing slash: custodians mix whole addresses with paths."""
     return _HOST.sub("", text.strip()).rstrip("/")
+
+
+def _number(text: str | None) -> int:
+    """A whole number of at most twelve digits; ``NONE`` for anything else."""
+    digits = (text or "").strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 12 else NONE
 
 
 def tag_of(namespace: str, local: str) -> str:
@@ -95,8 +102,6 @@ class Block:
     up_link: str = ""
     self_link: str = ""
     updated: int = NONE
-    start: str = ""
-    seconds: str = ""
 
 
 class Feed:
@@ -106,6 +111,7 @@ class Feed:
         self.qualities = Qualities()
         self.resources: list[Resource] = []
         self.blocks: list[Block] = []
+        self.block_start, self.block_seconds = array("q"), array("q")
         self.unknown: list[tuple[int, int, str]] = []
         self.records = 0
         self.readings = 0
@@ -186,6 +192,8 @@ class Feed:
             place = len(self.blocks)
             block = Block(self.records, offset, within, entry)
             self.blocks.append(block)
+            self.block_start.append(NONE)
+            self.block_seconds.append(NONE)
             if entry is not None:
                 entry.blocks.append(block)
         else:
@@ -198,11 +206,10 @@ class Feed:
         depth, resource, place = self._open[-1]
         path = "/".join([*self.stack[depth + 1 :], tag])
         if resource.kind == BLOCK:
-            block = self.blocks[place]
             if path == "interval/start":
-                block.start = (text or "").strip()
+                self.block_start[place] = _number(text)
             elif path == "interval/duration":
-                block.seconds = (text or "").strip()
+                self.block_seconds[place] = _number(text)
             return
         if path in resource.fields:
             resource.repeated.add(path)

@@ -31,6 +31,7 @@ AS_IS, CUMULATIVE, DIAL, QUANTITY = range(4)
 """What a series holds: values of intervals; a dial at the end of intervals; a dial at times; quantities."""
 KEPT, SUPERSEDED, CONFLICTING = range(3)
 _LARGEST = 10**18 - 1
+_AT_A_TIME = 1_000_000
 _Codes = npt.NDArray[np.int8]
 
 
@@ -68,7 +69,7 @@ class Resolved:
 
 @dataclass
 class Verdicts:
-    """What became of the readings that had to be compared, by sorted record number."""
+    """What became of the readings that had to be compared; sorted by record number when asked."""
 
     record_no: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     state: _Codes = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
@@ -166,25 +167,46 @@ class Resolver:
 
 
 def settle(batches: Callable[[], Iterator[Columns]], resolver: Resolver) -> Verdicts:
-    """Compare readings of series that need it."""
-    gather = _out_of_order(batches, resolver) | (resolver.kind == CUMULATIVE)
-    if not gather.any():
+    """Compare readings of series that need it, some series at a time so that memory stays bounded."""
+    late, counts = _survey(batches, resolver)
+    wanted = np.flatnonzero(late | (resolver.kind == CUMULATIVE))
+    if not len(wanted):
         return Verdicts()
+    found = []
+    shares = np.cumsum(counts[wanted]) // _AT_A_TIME
+    for share in np.unique(shares):
+        chosen = np.zeros(len(resolver.series), dtype=bool)
+        chosen[wanted[shares == share]] = True
+        found.append(_compare(resolver, *_gather(batches, resolver, chosen)))
+    record_no = np.concatenate([one.record_no for one in found])
+    order = np.argsort(record_no)
+    state = np.concatenate([one.state for one in found])[order]
+    return Verdicts(record_no[order], state, np.concatenate([one.moved for one in found])[order])
+
+
+def _gather(
+    batches: Callable[[], Iterator[Columns]], resolver: Resolver, chosen: BoolMask
+) -> tuple[Ints, Ints, Ints, Ints, Ints, Ints]:
+    """Record number, series, start, seconds, value and time of change of the readings of some series."""
     parts: list[tuple[Ints, ...]] = []
     for columns in batches():
         resolved = resolver.resolve(columns)
         rows = np.flatnonzero(resolved.rule == FINE)
-        rows = rows[gather[resolved.series[rows]]]
+        rows = rows[chosen[resolved.series[rows]]]
         parts.append((
-            columns["record_no"][rows], resolved.series[rows], resolved.start[rows],
+            columns["record_no"][rows], resolved.series[rows].astype(np.int64), resolved.start[rows],
             resolved.seconds[rows], resolved.value[rows], resolver.updated(columns, rows),
         ))  # fmt: skip
-    return _compare(resolver, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+    record_no, series, start, seconds, value, updated = (
+        np.concatenate(part) if part else np.zeros(0, dtype=np.int64) for part in zip(*parts, strict=True)
+    )
+    return record_no, series, start, seconds, value, updated
 
 
-def _out_of_order(batches: Callable[[], Iterator[Columns]], resolver: Resolver) -> BoolMask:
-    """By series: whether one of its readings begins before the one before it has ended."""
+def _survey(batches: Callable[[], Iterator[Columns]], resolver: Resolver) -> tuple[BoolMask, Ints]:
+    """By series: whether a reading begins before the one before it has ended; and how many there are."""
     late = np.zeros(len(resolver.series), dtype=bool)
+    counts = np.zeros(len(resolver.series), dtype=np.int64)
     ended = np.full(len(resolver.series), NONE, dtype=np.int64)
     for columns in batches():
         resolved = resolver.resolve(columns)
@@ -193,6 +215,7 @@ def _out_of_order(batches: Callable[[], Iterator[Columns]], resolver: Resolver) 
             continue
         rows = rows[np.argsort(resolved.series[rows], kind="stable")]
         series, start = resolved.series[rows], resolved.start[rows]
+        counts += np.bincount(series, minlength=len(counts))
         end = start + np.maximum(resolved.seconds[rows] * MICROSECONDS, 1)
         is_first = np.concatenate([[True], series[1:] != series[:-1]])
         before = np.concatenate([[NONE], end[:-1]])
@@ -200,7 +223,7 @@ def _out_of_order(batches: Callable[[], Iterator[Columns]], resolver: Resolver) 
         late[series[start < before]] = True
         is_last = np.concatenate([is_first[1:], [True]])
         ended[series[is_last]] = end[is_last]
-    return late
+    return late, counts
 
 
 def _compare(
@@ -233,5 +256,4 @@ def _compare(
         )
         meets &= (difference >= 0) | resolver.may_fall[series[here]]
         moved[here[meets]] = difference[meets]
-    back = np.argsort(record_no)
-    return Verdicts(record_no[back], state[back], moved[back])
+    return Verdicts(record_no, state, moved)

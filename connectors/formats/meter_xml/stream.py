@@ -33,6 +33,7 @@ MAX_SPAN = 8 * 1024 * 1024
 """Most bytes from one tag to the next: a text, an attribute or a comment that is longer refuses the file."""
 MAX_RAW = 64 * 1024
 """Most bytes of one record that quarantine keeps."""
+_SHORT = 2048
 _ENCODINGS = {"utf-8": "utf-8", "utf8": "utf-8", "us-ascii": "us-ascii", "ascii": "us-ascii",
               "iso-8859-1": "iso-8859-1", "latin-1": "iso-8859-1", "windows-1252": "windows-1252",
               "cp1252": "windows-1252"}  # fmt: skip
@@ -102,15 +103,18 @@ class Source:
         With ``before``, only those before the first element of that local name.
         """
         again = self._stream if self._copy is None else self._copy
-        again.seek(self._base + offset)
-        data = read_exactly(again, MAX_RAW)
-        name = re.match(rb"<[^\s/>]+", data)
-        if name is None:
-            return data[:1]
+        for size in (_SHORT, MAX_RAW):
+            again.seek(self._base + offset)
+            data = read_exactly(again, size)
+            name = re.match(rb"<[^\s/>]+", data)
+            if name is None:
+                return data[:1]
+            closing = re.search(rb"</" + re.escape(name[0][1:]) + rb"\s*>", data)
+            if closing:
+                break
         tag_end = data.find(b">")
         if data[tag_end - 1 : tag_end] == b"/":
             return data[: tag_end + 1]
-        closing = re.search(rb"</" + re.escape(name[0][1:]) + rb"\s*>", data)
         whole = data[: closing.end()] if closing else data
         if before:
             child = re.search(rb"<(?:[^\s<>/:]+:)?" + before + rb"[\s/>]", whole)

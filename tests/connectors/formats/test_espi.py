@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.formats import RefusedFile, SettingsError, schema
+from connectors.formats.meter_xml import settle
 from tests.connectors.formats import meter_xml as x
 from tests.connectors.formats.corpus.espi import OFFSETS, PREFIXED, SUMMARY
 from tests.connectors.formats.sink import MemorySink, decoded
@@ -125,6 +126,21 @@ def test_dials_in_blocks_that_come_newest_first() -> None:
     late = x.block(x.readings([1300, 1400], start=x.START + 1800), number=2)
     data = x.simple(late, x.block(x.readings([1000, 1100])), accumulationBehaviour=9)
     assert sorted(_values(decoded(data, "espi", {})[0])) == [Decimal("0.1"), Decimal("0.1"), Decimal("0.2")]
+
+
+def test_registers_settled_in_shares_are_settled_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [f"{number:02d}" for number in range(7)]
+    data = x.feed(
+        x.usage_point(),
+        x.reading_type(accumulationBehaviour=9),
+        *(x.meter_reading(number) for number in numbers),
+        *(x.block(x.readings([10, 30 + i, 20]), register=number) for i, number in enumerate(numbers)),
+    )
+    whole = decoded(data, "espi", {})[0]
+    monkeypatch.setattr(settle, "_AT_A_TIME", 4)
+    shares = decoded(data, "espi", {})[0]
+    assert _values(whole) == _values(shares) == [Decimal(20 + i) / 1000 for i in range(7)]
+    assert whole.rows("register_reads") == shares.rows("register_reads")
 
 
 def test_blocks_before_their_reading_type_and_meter() -> None:
