@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 import zlib
 from collections.abc import Iterable, Mapping
+
+
+def whole_tree(data: bytes) -> ET.Element:
+    """The document as a tree. ElementTree itself takes no namespace with a brace in it, which XML allows."""
+    return ET.fromstring(data.replace(b"}", b")"))
+
 
 BASE = "https://utility.example/espi/1_1/resource"
 POINT = f"{BASE}/RetailCustomer/9/UsagePoint/7"

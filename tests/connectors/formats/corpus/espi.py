@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
-
 from tests.connectors.formats import meter_xml as x
 from tests.connectors.formats.corpus import Case
 
@@ -63,7 +61,7 @@ PREFIXED = _prefixed()
 
 def count(data: bytes) -> int:
     """Records by a tree: readings and resources, other content of entries, and entries without these."""
-    root = ET.fromstring(data)
+    root = x.whole_tree(data)
     contents = {child for content in root.iter(f"{_ATOM}content") for child in content}
     contents = {child for child in contents if child.tag not in (f"{_ATOM}feed", f"{_ATOM}entry")}
     records = {element for element in root.iter() if element.tag in _RECORDS} | contents

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
-
 from tests.connectors.formats import meter_xml as x
 from tests.connectors.formats.corpus import Case
 
@@ -36,7 +34,7 @@ SMALL = x.message(
 def count(data: bytes) -> int:
     """Records by a tree, in the namespaces that are the message's."""
     found = 0
-    for element in ET.fromstring(data).iter():
+    for element in x.whole_tree(data).iter():
         namespace, _, local = element.tag.rpartition("}")
         found += local in _RECORDS and (not namespace or "iec.ch/" in namespace.lower())
     return found
