@@ -169,7 +169,7 @@ class Resolver:
 def settle(batches: Callable[[], Iterator[Columns]], resolver: Resolver) -> Verdicts:
     """Compare readings of series that need it, some series at a time so that memory stays bounded."""
     late, counts = _survey(batches, resolver)
-    wanted = np.flatnonzero(late | (resolver.kind == CUMULATIVE))
+    wanted = np.flatnonzero((late | (resolver.kind == CUMULATIVE)) & (counts > 0))
     if not len(wanted):
         return Verdicts()
     found = []
@@ -198,7 +198,7 @@ def _gather(
             resolved.seconds[rows], resolved.value[rows], resolver.updated(columns, rows),
         ))  # fmt: skip
     record_no, series, start, seconds, value, updated = (
-        np.concatenate(part) if part else np.zeros(0, dtype=np.int64) for part in zip(*parts, strict=True)
+        np.concatenate(part) for part in zip(*parts, strict=True)
     )
     return record_no, series, start, seconds, value, updated
 

@@ -117,6 +117,11 @@ def test_a_dial_is_differenced_never_summed(behaviour: int) -> None:
     assert result.loaded == result.records_read
 
 
+def test_a_dial_that_was_never_read() -> None:
+    _, result = decoded(x.simple(accumulationBehaviour=9), "espi", {})
+    assert (result.records_read, result.loaded, result.rows) == (3, 3, {})
+
+
 def test_a_net_dial_may_fall() -> None:
     data = x.simple(x.block(x.readings([1000, 900])), accumulationBehaviour=9, flowDirection=4)
     assert _values(decoded(data, "espi", {})[0]) == [Decimal("-0.1")]
