@@ -20,6 +20,7 @@ _MODULES = {
     "d0010": "connectors.formats.d0010",
     "delimited": "connectors.formats.delimited",
     "jsonl": "connectors.formats.jsonl",
+    "mscons": "connectors.formats.mscons",
     "nem12": "connectors.formats.nem12",
 }
 

@@ -1,0 +1,50 @@
+"""Values that hold from one segment on, until another sets or ends them: the state of a positional format.
+
+Belongs here: carrying such values along columns and over block boundaries. Does not belong here: which
+segments set what.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.formats.text_lines import Ints
+
+
+class Trail:
+    """The latest value along the file: some segments set it, others make it null again.
+
+    One trail serves one value through all blocks: :meth:`follow` is called once a block, then :meth:`at`.
+    """
+
+    def __init__(self, kind: pa.DataType) -> None:
+        self._kind = kind
+        self._known = pa.nulls(2, kind)
+        self._at_end = 0
+        self._setters = self._resets = np.zeros(0, dtype=np.int64)
+
+    def follow(self, setters: Ints, values: pa.Array, resets: Ints, count: int) -> None:
+        """Go through a block of ``count`` segments.
+
+        ``setters`` (rows, ascending) set ``values`` from there on; ``resets`` (ascending) end what was set
+        before.
+        """
+        carried = pa.array([self._known[self._at_end].as_py(), None], self._kind)
+        self._known = pa.concat_arrays([carried, values.cast(self._kind)])
+        self._setters, self._resets = setters, resets
+        self._at_end = int(self._index(np.array([count]))[0])
+
+    def at(self, rows: Ints) -> pa.Array:
+        """The value at each of the rows of the block; a row that sets sees its own."""
+        return self._known.take(pa.array(self._index(rows)))
+
+    def _index(self, rows: Ints) -> Ints:
+        """0 for what was carried in, 1 for nothing, 2 + i for the setter number i."""
+        last = np.searchsorted(self._setters, rows, side="right")
+        reset = np.searchsorted(self._resets, rows, side="right")
+        set_at = np.concatenate([[-1], self._setters])[last]
+        reset_at = np.concatenate([[-1], self._resets])[reset]
+        is_set = (set_at >= 0) & (set_at >= reset_at)
+        index: Ints = np.where(is_set, last + 1, np.where(reset_at >= 0, 1, 0))
+        return index
