@@ -71,6 +71,13 @@ class MsconsSettings(FormatSettings):
         default_factory=dict,
         description="Unit codes of QTY beyond or instead of the known ones, each with a unit such as KWH.",
     )
+    interval_seconds: int | None = Field(
+        None,
+        gt=0,
+        le=86_400,
+        description="Length of an interval by agreement, for senders whose ends are not to be believed: the "
+        "begin then counts, and an end must be given but is not looked at. Without: begin and end count.",
+    )
     longest_interval_seconds: int = Field(
         90_000,
         gt=0,

@@ -179,7 +179,8 @@ class _Walk:
         codes = pa.concat_arrays([segments.text(rows["LIN"], 3, 0), segments.text(products, 2, 0)])
         self._register.follow(setters[order], codes.take(pa.array(order)), above, count)
         if pc.any(pc.equal(self._point.at(np.arange(count)), "")).as_py():
-            children = np.concatenate([rows[tag] for tag in ("LIN", "PIA", "RFF", "CCI", "CAV", "IMD")])
+            parts = [rows[tag] for tag in ("LIN", "PIA", "RFF", "CCI", "CAV", "IMD")]
+            children = np.sort(np.concatenate(parts))
             children = children[as_mask(pc.equal(self._point.at(children), ""))]
             verdicts.fail(children, "parent_quarantined")
 

@@ -178,7 +178,13 @@ class Quantities:
         self._choose_pass(start, moments, is_period, line, qualifier)
         later = end <= start
         end[later] = second[_END][later]
-        verdicts.fail(rows[is_period & ((end <= start) | ((end - start) % MICROSECONDS != 0))], "bad_interval")
+        settings = self.codes.settings
+        if settings.interval_seconds is not None:
+            agreed = is_period & (end - start <= settings.longest_interval_seconds * MICROSECONDS)
+            end[agreed] = start[agreed] + settings.interval_seconds * MICROSECONDS
+        verdicts.fail(
+            rows[is_period & ((end <= start) | ((end - start) % MICROSECONDS != 0))], "bad_interval"
+        )
         is_read = ~is_period & ~given[_END]
         for role in (_START, _VALID, _READ):  # the last one given counts
             chosen = is_read & given[role]
@@ -233,5 +239,3 @@ class Quantities:
 def _chosen(columns: dict[str, pa.Array], rows: Ints) -> dict[str, pa.Array]:
     index = pa.array(rows)
     return {name: column.take(index) for name, column in columns.items()}
-
-

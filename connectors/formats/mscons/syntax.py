@@ -59,9 +59,10 @@ def read_times(segments: Segments, rows: Ints, zone: TimeZone) -> tuple[Ints, In
 
     And which of them are no time. A time without format qualifier is taken by its length.
     """
-    starts, ends = segments.span(rows, 1, 1)
-    format = segments.equals(rows, FORMATS, 1, 2)
-    has_format = np.greater(*reversed(segments.span(rows, 1, 2)))
+    value = segments.composite(rows, 1)
+    starts, ends = value.span(1)
+    format = value.equals(FORMATS, 2)
+    has_format = np.greater(*reversed(value.span(2)))
     first = np.zeros(len(rows), dtype=np.int64)
     second = first.copy()
     bad = np.ones(len(rows), dtype=bool)

@@ -17,6 +17,7 @@ from connectors.formats.base import ControlTotal, RefusedFile
 from connectors.formats.columns import BoolMask, as_mask
 from connectors.formats.digits import parse_scaled
 from connectors.formats.segments.scan import Segments, Tags
+from connectors.formats.segments.trail import count_before
 from connectors.formats.text_lines import Ints
 
 
@@ -80,7 +81,7 @@ class Envelope:
         rows = np.flatnonzero(kind >= 0)
         steps = kind[rows]
         self._check_order(segments, rows, steps)
-        latest = np.searchsorted(rows, np.arange(len(segments)), side="right")
+        latest = count_before(rows, np.arange(len(segments)))
         is_inside = np.concatenate([[self._state], steps])[latest] == _OPEN
         stray = np.flatnonzero(~is_inside & (kind < 0) & (self._outside.of(segments) == 0))
         if len(stray):

@@ -75,7 +75,7 @@ class Segments:
             marks = np.append(marks, len(data))
             is_end = np.append(is_end, True)
             kind = np.append(kind, np.uint8(delimiters.segment))
-        self._marks: Ints = marks
+        self.marks: Ints = marks
         self._elements = np.flatnonzero(kind == delimiters.element)
         last = np.flatnonzero(is_end)
         ends = marks[last]
@@ -86,9 +86,9 @@ class Segments:
         self.start: Ints = starts[kept]
         self.end: Ints = ends[kept]
         self._first, self._last = first[kept], last[kept]
-        # Elements of a segment stand together, so the first one and the next segment's bound them.
-        self._first_element = np.searchsorted(self._elements, self._first)
-        self._end_element = np.searchsorted(self._elements, self._last)
+        # Elements of a segment stand together, so their numbers at its first and last mark bound them.
+        before = np.cumsum(kind == delimiters.element) - (kind == delimiters.element)
+        self._first_element, self._end_element = before[self._first], before[self._last]
         self.number: Ints = np.arange(number, number + len(kept), dtype=np.int64)
         self.tag_end: Ints = marks[self._first]
 
@@ -107,50 +107,40 @@ class Segments:
         """The first ``count`` segments, over the same buffer."""
         part = object.__new__(Segments)
         part.__dict__.update(self.__dict__)
+        part.__dict__["tag_codes"] = self.tag_codes
         for name in (
-            "start", "end", "number", "tag_end", "_first", "_last", "_first_element", "_end_element"
+            "start", "end", "number", "tag_end", "tag_codes", "_first", "_last", "_first_element",
+            "_end_element",
         ):  # fmt: skip
             setattr(part, name, getattr(self, name)[:count])
         return part
 
-    def span(self, rows: Ints, element: int, component: int = 0) -> tuple[Ints, Ints]:
-        """Start and end of a component of each of the rows; empty where it is absent."""
-        at, behind, present = self._element(rows, element)
-        place = np.minimum(at + component, len(self._marks) - 1)
-        present &= place < behind
-        end = self.end[rows]
-        last = len(self._marks) - 1
-        start = np.where(present, self._marks[place] + 1, end)
-        return start, np.where(present, self._marks[np.minimum(place + 1, last)], end)
-
-    def element_span(self, rows: Ints, element: int) -> tuple[Ints, Ints]:
-        """Start and end of a whole element, its component separators included; empty where it is absent."""
-        at, behind, present = self._element(rows, element)
-        end = self.end[rows]
-        return (
-            np.where(present, self._marks[at] + 1, end),
-            np.where(present, self._marks[behind], end),
-        )
-
-    def _element(self, rows: Ints, element: int) -> tuple[Ints, Ints, BoolMask]:
-        """The marks before and behind an element, and whether the rows have it."""
+    def composite(self, rows: Ints, element: int) -> Composite:
+        """One element of each of the rows."""
         first = self._first_element[rows] + (element - 1)
         bound = self._end_element[rows]
+        last = self._last[rows]
         present: BoolMask = first < bound
         if not len(self._elements):
-            return self._last[rows], self._last[rows], present
+            return Composite(self, rows, last, last, present)
         most = len(self._elements) - 1
         at = self._elements[np.minimum(first, most)]
-        behind = np.where(first + 1 < bound, self._elements[np.minimum(first + 1, most)], self._last[rows])
-        return np.where(present, at, self._last[rows]), behind, present
+        behind = self._elements[np.minimum(first + 1, most)]
+        np.copyto(at, last, where=~present)
+        np.copyto(behind, last, where=first + 1 >= bound)
+        return Composite(self, rows, at, behind, present)
+
+    def span(self, rows: Ints, element: int, component: int = 0) -> tuple[Ints, Ints]:
+        """Start and end of a component of each of the rows; empty where it is absent."""
+        return self.composite(rows, element).span(component)
 
     def text(self, rows: Ints, element: int, component: int = 0, encoding: str = "ascii") -> pa.StringArray:
         """A component as text, release characters taken out; ``""`` where it is absent."""
         return self.texts(*self.span(rows, element, component), encoding)
 
     def element_text(self, rows: Ints, element: int, encoding: str = "ascii") -> pa.StringArray:
-        """A whole element as text; ``""`` where it is absent."""
-        return self.texts(*self.element_span(rows, element), encoding)
+        """A whole element as text, its component separators included; ``""`` where it is absent."""
+        return self.texts(*self.composite(rows, element).whole(), encoding)
 
     def texts(self, starts: Ints, ends: Ints, encoding: str = "ascii") -> pa.StringArray:
         """The given spans as text, trimmed of spaces behind, release characters taken out."""
@@ -197,8 +187,52 @@ class Segments:
 
     def equals(self, rows: Ints, words: Sequence[str], element: int, component: int = 0) -> Ints:
         """The index of each row's component in ``words`` (of at most 8 bytes each), −1 where it is none."""
-        starts, ends = self.span(rows, element, component)
-        return index_of(self.view, starts, ends, words)
+        return self.composite(rows, element).equals(words, component)
+
+    @cached_property
+    def tag_codes(self) -> Ints:
+        """Each segment's tag as a number of its up to three bytes; 0 for a longer one."""
+        length = self.tag_end - self.start
+        most = max(len(self.view) - 1, 0)
+        code = np.zeros(len(self.start), dtype=np.int32)
+        for at in range(3):
+            byte = self.view[np.minimum(self.start + at, most)]
+            code = np.where(at < length, code << 8 | byte, code)
+        code[length > 3] = 0
+        return code.astype(np.int64)
+
+
+class Composite:
+    """One element of some segments, to be taken apart into its components."""
+
+    def __init__(self, segments: Segments, rows: Ints, at: Ints, behind: Ints, present: BoolMask) -> None:
+        """``at`` and ``behind``: the marks before and behind the element, where it is ``present``."""
+        self._segments = segments
+        self._end = segments.end[rows]
+        self._at, self._behind, self._present = at, behind, present
+
+    def span(self, component: int = 0) -> tuple[Ints, Ints]:
+        """Start and end of a component; empty, at the end of its segment, where it is absent."""
+        marks = self._segments.marks
+        last = len(marks) - 1
+        place = self._at + component
+        absent = (place >= self._behind) | ~self._present
+        if not absent.any():
+            return marks[place] + 1, marks[place + 1]
+        start, end = marks[np.minimum(place, last)] + 1, marks[np.minimum(place + 1, last)]
+        np.copyto(start, self._end, where=absent)
+        np.copyto(end, self._end, where=absent)
+        return start, end
+
+    def whole(self) -> tuple[Ints, Ints]:
+        """Start and end of all of the element; empty, at the end of its segment, where it is absent."""
+        marks = self._segments.marks
+        start = np.where(self._present, marks[self._at] + 1, self._end)
+        return start, np.where(self._present, marks[self._behind], self._end)
+
+    def equals(self, words: Sequence[str], component: int = 0) -> Ints:
+        """The index of the component in ``words``, −1 where it is none; see :func:`index_of`."""
+        return index_of(self._segments.view, *self.span(component), words)
 
 
 class Tags:
@@ -219,32 +253,27 @@ class Tags:
 
     def of(self, segments: Segments) -> Ints:
         """The place of each segment's tag."""
-        start, length = segments.start, segments.tag_end - segments.start
-        most = max(len(segments.view) - 1, 0)
-        code = np.zeros(len(start), dtype=np.int64)
-        for at in range(3):
-            byte = segments.view[np.minimum(start + at, most)].astype(np.int64)
-            code = np.where(at < length, code << 8 | byte, code)
+        code = segments.tag_codes
         place = self._places[_fold(code)]
-        place[(self._codes[place] != code) | (length > 3)] = 0
+        place[self._codes[place] != code] = 0
         return place.astype(np.int64)
 
 
 def index_of(view: Bytes, starts: Ints, ends: Ints, words: Sequence[str]) -> Ints:
-    """The index of each span in ``words`` (of at most 8 bytes each), −1 where it is none of them."""
+    """The index of each span in ``words`` (of at most 7 bytes each), −1 where it is none of them."""
     lengths = ends - starts
     found = np.full(len(starts), -1, dtype=np.int64)
     if not len(starts):
         return found
-    width = max(len(word) for word in words)
+    width = max((len(word) for word in words), default=0)
     most = len(view) - 1
-    code = np.zeros(len(starts), dtype=np.uint64)
+    code = np.zeros(len(starts), dtype=np.int64)
     for at in range(width):
-        byte = view[np.minimum(starts + at, most)].astype(np.uint64)
-        code = np.where(at < lengths, code << np.uint64(8) | byte, code)
+        byte = view[np.minimum(starts + at, most)]
+        code = np.where(at < lengths, code << 8 | byte, code)
+    code[lengths > width] = -1
     for index, word in enumerate(words):
-        wanted = np.uint64(int.from_bytes(word.encode(), "big"))
-        found[(code == wanted) & (lengths == len(word))] = index
+        found[(code == int.from_bytes(word.encode(), "big")) & (lengths == len(word))] = index
     return found
 
 

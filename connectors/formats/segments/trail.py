@@ -36,15 +36,20 @@ class Trail:
         self._at_end = int(self._index(np.array([count]))[0])
 
     def at(self, rows: Ints) -> pa.Array:
-        """The value at each of the rows of the block; a row that sets sees its own."""
+        """The value at each of the rows (ascending) of the block; a row that sets sees its own."""
         return self._known.take(pa.array(self._index(rows)))
 
     def _index(self, rows: Ints) -> Ints:
         """0 for what was carried in, 1 for nothing, 2 + i for the setter number i."""
-        last = np.searchsorted(self._setters, rows, side="right")
-        reset = np.searchsorted(self._resets, rows, side="right")
+        last, reset = count_before(self._setters, rows), count_before(self._resets, rows)
         set_at = np.concatenate([[-1], self._setters])[last]
         reset_at = np.concatenate([[-1], self._resets])[reset]
         is_set = (set_at >= 0) & (set_at >= reset_at)
         index: Ints = np.where(is_set, last + 1, np.where(reset_at >= 0, 1, 0))
         return index
+
+
+def count_before(few: Ints, rows: Ints) -> Ints:
+    """How many of ``few`` are at or before each of the rows; both ascending."""
+    steps = np.bincount(np.searchsorted(rows, few), minlength=len(rows) + 1)[: len(rows)]
+    return np.cumsum(steps)
