@@ -11,6 +11,7 @@ import io
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -43,7 +44,7 @@ def interchange(megabytes: float) -> tuple[str, int, Decimal]:
     chance = random.Random(SEED)
     start = datetime(2026, 8, 31, 22, tzinfo=UTC)
     stamps = [f"{start + timedelta(minutes=15 * i):%Y%m%d%H%M}?+00:303'" for i in range(96 * _DAYS + 1)]
-    frames = [f"'DTM+163:{a}DTM+164:{b}" for a, b in zip(stamps, stamps[1:], strict=False)]
+    frames = [f"'DTM+163:{a}DTM+164:{b}" for a, b in pairwise(stamps)]
     parts = ["UNA:+.? 'UNB+UNOC:3+9900001000001:500+9900002000002:500+261001:0400+REF1++TL'"]
     size, values, total, message = 0, 0, 0, 0
     while size < megabytes * 1_000_000:

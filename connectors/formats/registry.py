@@ -22,6 +22,7 @@ _MODULES = {
     "jsonl": "connectors.formats.jsonl",
     "mscons": "connectors.formats.mscons",
     "nem12": "connectors.formats.nem12",
+    "x12": "connectors.formats.x12",
 }
 
 

@@ -5,8 +5,8 @@ belong here: delimiters and times (``syntax``), codes (``codes``), the rows them
 
 A physical record is a segment, UNA included. What is taken and what is not:
 
-- The counts and references of UNT, UNE and UNZ are control totals: one that is wrong refuses the file, as does
-  a segment outside of the envelopes. A file may hold several interchanges, each with its own UNA.
+- The counts and references of UNT, UNE and UNZ are control totals: one that is wrong refuses the file, as
+  does a segment outside of the envelopes. A file may hold several interchanges, each with its own UNA.
 - A message that is not MSCONS goes to quarantine whole, an unknown segment alone.
 - A QTY stands or falls with the DTM and STS segments behind it, and falls with its LOC. With a begin and an
   end (DTM+163 and 164, or DTM+324) of at most ``longest_interval_seconds`` it is an interval read, over more
@@ -60,7 +60,7 @@ _REASONS = {
     "bad_time": "a time is not one of its format, or does not exist in the time zone",
     "no_time": "neither begin and end nor a time of reading is given",
     "duplicate_time": "a time is given twice",
-    "bad_interval": "the interval does not end after it begins, or not after whole seconds",
+    "bad_interval": "the interval does not end after it begins; see the setting interval_seconds",
 }
 
 

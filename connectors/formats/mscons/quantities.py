@@ -19,7 +19,7 @@ from connectors.formats.mscons.syntax import read_periods, read_times
 from connectors.formats.reads import SCALE, UNKNOWN_UNIT, VALUE, interval_batch, register_batch
 from connectors.formats.segments.account import Verdicts
 from connectors.formats.segments.scan import Segments
-from connectors.formats.segments.times import MICROSECONDS, timestamps
+from connectors.formats.segments.times import MICROSECONDS, RepeatedHour, timestamps
 from connectors.formats.text_lines import Ints
 
 _TIMES = ("163", "164", "9", "7")
@@ -44,8 +44,7 @@ class Quantities:
         self._qualifiers = list(codes.qualifiers)
         self._flags = pa.array(list(codes.qualifiers.values()))
         self._has_none = np.array([flag == "N" for flag in codes.qualifiers.values()])
-        # Repeated labels of the last line so far: line, label, qualifier.
-        self._repeated = np.zeros((0, 3), dtype=np.int64)
+        self._repeated = RepeatedHour()
 
     def read(
         self,
@@ -175,7 +174,10 @@ class Quantities:
         first, second, given = moments.first, moments.second, moments.is_given
         start, end = first[_START].copy(), first[_END].copy()
         is_period: BoolMask = given[_START] & given[_END]
-        self._choose_pass(start, moments, is_period, line, qualifier)
+        twice = np.flatnonzero(is_period & (first[_START] != second[_START]))
+        lines = pc.fill_null(line, 0).to_numpy()
+        twice = twice[self._repeated.is_second(lines, first[_START], qualifier, twice)]
+        start[twice] = second[_START][twice]
         later = end <= start
         end[later] = second[_END][later]
         settings = self.codes.settings
@@ -191,28 +193,6 @@ class Quantities:
             end[chosen] = first[role][chosen]
         verdicts.fail(rows[~is_period & ~(is_read & given.any(axis=0))], "no_time")
         return start, end, is_period
-
-    def _choose_pass(
-        self, start: Ints, moments: _Moments, is_period: BoolMask, line: pa.Array, qualifier: Ints
-    ) -> None:
-        """A begin that the clock shows twice is the second pass where its line says it a second time."""
-        lines = pc.fill_null(line, 0).to_numpy()
-        self._repeated = self._repeated[self._repeated[:, 0] == lines[0]]
-        twice = np.flatnonzero(is_period & (moments.first[_START] != moments.second[_START]))
-        if not len(twice):
-            return
-        keys = np.stack([lines[twice], moments.first[_START][twice], qualifier[twice]], axis=1)
-        every = np.concatenate([self._repeated, keys])
-        _, group = np.unique(every, axis=0, return_inverse=True)
-        group = group.reshape(-1)
-        order = np.argsort(group, kind="stable")
-        is_new = np.concatenate([[True], np.diff(group[order]) != 0])
-        began = np.maximum.accumulate(np.where(is_new, np.arange(len(order)), 0))
-        occurrence = np.empty(len(order), dtype=np.int64)
-        occurrence[order] = np.arange(len(order)) - began
-        repeated = twice[occurrence[len(self._repeated) :] > 0]
-        start[repeated] = moments.second[_START][repeated]
-        self._repeated = every[every[:, 0] == lines[-1]]
 
     def _quality(self, qualifier: Ints, is_cancelled: BoolMask) -> pa.Array:
         flag = self._flags.take(pa.array(np.maximum(qualifier, 0)))

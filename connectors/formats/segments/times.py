@@ -68,6 +68,37 @@ class TimeZone:
         return first[inverse], second[inverse], absent[inverse]
 
 
+class RepeatedHour:
+    """Which readings of a label that the clock shows twice are of the second pass: those said again.
+
+    One instance serves one file, block by block, for series that do not interleave.
+    """
+
+    def __init__(self) -> None:
+        self._seen = np.zeros((0, 3), dtype=np.int64)  # series, label, kind, of the last series so far
+
+    def is_second(self, series: Ints, labels: Ints, kinds: Ints, rows: Ints) -> BoolMask:
+        """For each of the ``rows`` whether its label stands for the second time in its series and kind.
+
+        ``series`` numbers all readings of the block, ascending; ``rows`` are those with a doubtful label.
+        """
+        if not len(series):
+            return np.zeros(0, dtype=bool)
+        self._seen = self._seen[self._seen[:, 0] == series[0]]
+        if not len(rows):
+            self._seen = self._seen[self._seen[:, 0] == series[-1]]
+            return np.zeros(0, dtype=bool)
+        every = np.concatenate([self._seen, np.stack([series[rows], labels[rows], kinds[rows]], axis=1)])
+        _, group = np.unique(every, axis=0, return_inverse=True)
+        group = group.reshape(-1)
+        order = np.argsort(group, kind="stable")
+        is_again = np.zeros(len(order), dtype=bool)
+        is_again[order[1:]] = np.diff(group[order]) == 0
+        again: BoolMask = is_again[len(self._seen) :]
+        self._seen = every[every[:, 0] == series[-1]]
+        return again
+
+
 def digits_to_local(digits: Bytes) -> tuple[Ints, BoolMask]:
     """Microseconds since 1970 of rows ``(14, n)`` of ``yyyymmddhhmmss``, and which are no time.
 
