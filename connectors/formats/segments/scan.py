@@ -70,8 +70,8 @@ class Segments:
         marks, self._released = _find_marks(self.view, delimiters)
         kind = self.view[marks]
         is_end = kind == delimiters.segment
-        if not len(marks) or not is_end[-1]:
-            # The end of the buffer ends its last segment.
+        if not len(marks) or not is_end[-1] or marks[-1] + 1 < len(data):
+            # The end of the buffer ends what stands behind the last terminator.
             marks = np.append(marks, len(data))
             is_end = np.append(is_end, True)
             kind = np.append(kind, np.uint8(delimiters.segment))

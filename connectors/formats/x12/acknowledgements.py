@@ -14,7 +14,7 @@ from connectors.formats.base import RECORD_NO
 from connectors.formats.columns import as_mask
 from connectors.formats.digits import parse_scaled
 from connectors.formats.text_lines import Ints
-from connectors.formats.x12.block import Block, null_where, owners
+from connectors.formats.x12.block import Block, owners, words
 from connectors.formats.x12.codes import ACKNOWLEDGED, ACKNOWLEDGEMENTS
 
 _MOST = 2**31 - 1
@@ -33,7 +33,7 @@ def read_acknowledgements(block: Block, within: Ints) -> list[tuple[str, pa.Reco
     ):
         rows = np.sort(np.concatenate([block.rows(tag, within) for tag in tags]))
         columns = _above(block, rows, heads, groups, transactions if level != "group" else rows[:0])
-        columns["error_codes"] = _words(block, rows, codes)
+        columns["error_codes"] = words([block.text(rows, element) for element in codes])
         if level == "segment":
             columns["segment_tag"] = block.text(rows, 1)
             columns["segment_position"] = _count(block, rows, 2)
@@ -80,12 +80,6 @@ def _status(block: Block, rows: Ints, element: int) -> dict[str, pa.Array]:
     position = pc.index_in(code, pa.array(list(ACKNOWLEDGED)))
     block.verdicts.fail(rows[as_mask(position.is_null())], "unknown_acknowledgement")
     return {"status": pa.array(list(ACKNOWLEDGED.values())).take(position), "status_code": code}
-
-
-def _words(block: Block, rows: Ints, elements: tuple[int, ...]) -> pa.Array:
-    parts = [block.text(rows, element) for element in elements]
-    words = pc.binary_join_element_wise(*parts, " ", null_handling="skip")
-    return null_where(words, np.zeros(len(rows), dtype=bool))
 
 
 def _count(block: Block, rows: Ints, element: int) -> pa.Array:

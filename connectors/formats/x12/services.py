@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from connectors.formats.columns import as_mask
 from connectors.formats.segments.times import timestamps
 from connectors.formats.text_lines import Ints
-from connectors.formats.x12.block import Block, first_of, joined, null_where, owners
+from connectors.formats.x12.block import Block, first_of, joined, null_where, owners, words
 from connectors.formats.x12.codes import ACTIONS, OTHER_ACTION, SERVICE_REQUESTS, Codes
 from connectors.formats.x12.syntax import read_times, reference
 
@@ -91,9 +91,7 @@ class Services:
 
     def _services(self, block: Block, lines: Ints) -> pa.Array:
         """The products of LIN (every second element from the third), one word each."""
-        parts = [block.text(lines, element) for element in _SERVICE_ELEMENTS]
-        words = pc.binary_join_element_wise(*parts, " ", null_handling="skip")
-        return null_where(words, np.zeros(len(lines), dtype=bool))
+        return words([block.text(lines, element) for element in _SERVICE_ELEMENTS])
 
     def _line(self, block: Block, within: Ints, lines: Ints, line_of: Ints) -> dict[str, pa.Array]:
         """Service point, account, date and reason of each line; the head's where the line has none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.connectors.formats.corpus import Case
-from tests.connectors.formats.edi import interchange, message, point, value
+from tests.connectors.formats.edi import interchange, message, point, value, with_other_signs
 
 BLANKS = b"\x00\t\n\r\x1a "
 
@@ -59,10 +59,8 @@ GROUPED = (
     ).encode()
     + b"UNE+1+G1'UNZ+1+R9'"
 )
-OTHER_SIGNS = (
+OTHER_SIGNS = with_other_signs(
     interchange(message(*point(*value("2", "202607010000?+00", "202607010015?+00"))))
-    .replace(b"UNA:+.? '", b"UNA|*.\\ ~")
-    .translate(bytes.maketrans(b":+?'", b"|*\\~"))
 )
 
 CASES = [
