@@ -217,5 +217,7 @@ class Quantities:
 
 
 def _chosen(columns: dict[str, pa.Array], rows: Ints) -> dict[str, pa.Array]:
+    if len(rows) == len(columns["_record_no"]):
+        return dict(columns)
     index = pa.array(rows)
     return {name: column.take(index) for name, column in columns.items()}

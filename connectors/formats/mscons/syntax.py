@@ -51,7 +51,7 @@ class EdifactSyntax:
 def envelope(name: str) -> Envelope:
     """UNB, UNG where there are groups, UNH; UNT counts segments, UNE messages, UNZ groups or messages."""
     levels = (Level("UNB", "UNZ", 5), Level("UNG", "UNE", 5), Level("UNH", "UNT", 1))
-    return Envelope(levels, ("UNA",), name, needs_groups=False)
+    return Envelope(levels, name, between=("UNA",))
 
 
 def read_times(segments: Segments, rows: Ints, zone: TimeZone) -> tuple[Ints, Ints, BoolMask]:

@@ -50,9 +50,15 @@ class Envelope:
     """Checks blocks of segments as they come; :meth:`finish` when there are no more."""
 
     def __init__(
-        self, levels: tuple[Level, Level, Level], outside: Sequence[str], name: str, *, needs_groups: bool
+        self,
+        levels: tuple[Level, Level, Level],
+        name: str,
+        *,
+        between: Sequence[str] = (),
+        beside: Sequence[str] = (),
+        needs_groups: bool = False,
     ) -> None:
-        """``outside``: tags of segments that may stand outside of messages.
+        """What else may stand outside of messages: ``between`` two interchanges, ``beside`` messages in one.
 
         ``needs_groups``: a message stands in a group always (X12), or may do without (EDIFACT).
         """
@@ -61,7 +67,7 @@ class Envelope:
         self._needs_groups = needs_groups
         opens, closes = [level.opens for level in levels], [level.closes for level in reversed(levels)]
         self._tags = Tags([*opens, *closes])
-        self._outside = Tags(outside)
+        self._between, self._beside = Tags(between), Tags(beside)
         self._state = _CLOSE_INTERCHANGE
         self._is_in_group = False
         self._references = ["", "", ""]  # of the interchange, group and message that are open
@@ -82,8 +88,11 @@ class Envelope:
         steps = kind[rows]
         self._check_order(segments, rows, steps)
         latest = count_before(rows, np.arange(len(segments)))
-        is_inside = np.concatenate([[self._state], steps])[latest] == _OPEN
-        stray = np.flatnonzero(~is_inside & (kind < 0) & (self._outside.of(segments) == 0))
+        state = np.concatenate([[self._state], steps])[latest]
+        is_inside = state == _OPEN
+        is_between = state == _CLOSE_INTERCHANGE
+        allowed = np.where(is_between, self._between.of(segments), self._beside.of(segments)) > 0
+        stray = np.flatnonzero(~is_inside & (kind < 0) & ~allowed)
         if len(stray):
             self._refuse(segments, int(stray[0]), "stands outside of any message")
         closes = rows[steps == _CLOSE]

@@ -91,6 +91,7 @@ class Segments:
         self._first_element, self._end_element = before[self._first], before[self._last]
         self.number: Ints = np.arange(number, number + len(kept), dtype=np.int64)
         self.tag_end: Ints = marks[self._first]
+        self.kinds: dict[int, Ints] = {}  # by the identity of a list of tags
 
     def __len__(self) -> int:
         return len(self.start)
@@ -113,6 +114,7 @@ class Segments:
             "_end_element",
         ):  # fmt: skip
             setattr(part, name, getattr(self, name)[:count])
+        part.kinds = {tags: kind[:count] for tags, kind in self.kinds.items()}
         return part
 
     def composite(self, rows: Ints, element: int) -> Composite:
@@ -252,11 +254,13 @@ class Tags:
         return self.names.index(tag)
 
     def of(self, segments: Segments) -> Ints:
-        """The place of each segment's tag."""
-        code = segments.tag_codes
-        place = self._places[_fold(code)]
-        place[self._codes[place] != code] = 0
-        return place.astype(np.int64)
+        """The place of each segment's tag; worked out once for a buffer, not to be written to."""
+        if id(self) not in segments.kinds:
+            code = segments.tag_codes
+            place = self._places[_fold(code)]
+            place[self._codes[place] != code] = 0
+            segments.kinds[id(self)] = place.astype(np.int64)
+        return segments.kinds[id(self)]
 
 
 def index_of(view: Bytes, starts: Ints, ends: Ints, words: Sequence[str]) -> Ints:

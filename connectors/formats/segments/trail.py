@@ -22,7 +22,7 @@ class Trail:
         self._kind = kind
         self._known = pa.nulls(2, kind)
         self._at_end = 0
-        self._setters = self._resets = np.zeros(0, dtype=np.int64)
+        self._events, self._index_at = np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
 
     def follow(self, setters: Ints, values: pa.Array, resets: Ints, count: int) -> None:
         """Go through a block of ``count`` segments.
@@ -32,21 +32,20 @@ class Trail:
         """
         carried = pa.array([self._known[self._at_end].as_py(), None], self._kind)
         self._known = pa.concat_arrays([carried, values.cast(self._kind)])
-        self._setters, self._resets = setters, resets
-        self._at_end = int(self._index(np.array([count]))[0])
+        # What holds changes at few rows only: 0 is what was carried in, 1 nothing, 2 + i the setter number i.
+        self._events = np.union1d(setters, resets).astype(np.int64)
+        last = np.searchsorted(setters, self._events, side="right")
+        reset = np.searchsorted(resets, self._events, side="right")
+        set_at = np.concatenate([[-1], setters])[last]
+        reset_at = np.concatenate([[-1], resets])[reset]
+        is_set = (set_at >= 0) & (set_at >= reset_at)
+        self._index_at = np.concatenate([[0], np.where(is_set, last + 1, 1)])
+        self._at_end = int(self._index_at[np.searchsorted(self._events, count, side="right")])
 
     def at(self, rows: Ints) -> pa.Array:
         """The value at each of the rows (ascending) of the block; a row that sets sees its own."""
-        return self._known.take(pa.array(self._index(rows)))
-
-    def _index(self, rows: Ints) -> Ints:
-        """0 for what was carried in, 1 for nothing, 2 + i for the setter number i."""
-        last, reset = count_before(self._setters, rows), count_before(self._resets, rows)
-        set_at = np.concatenate([[-1], self._setters])[last]
-        reset_at = np.concatenate([[-1], self._resets])[reset]
-        is_set = (set_at >= 0) & (set_at >= reset_at)
-        index: Ints = np.where(is_set, last + 1, np.where(reset_at >= 0, 1, 0))
-        return index
+        edges = np.concatenate([[0], np.searchsorted(rows, self._events), [len(rows)]])
+        return self._known.take(pa.array(np.repeat(self._index_at, np.diff(edges))))
 
 
 def count_before(few: Ints, rows: Ints) -> Ints:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from connectors.formats.segments.account import Verdicts
 from connectors.formats.segments.scan import Segments, Tags
+from connectors.formats.segments.trail import Trail
 from connectors.formats.text_lines import Ints
 
 ENVELOPE = ("ISA", "TA1", "GS", "ST", "SE", "GE", "IEA")
@@ -64,22 +65,21 @@ class Block:
     kind: Ints
     set: Ints
     verdicts: Verdicts
-    sender: pa.Array  # of the group, one entry a segment
-    receiver: pa.Array
-    control_number: pa.Array  # of the transaction
-    sent_at: pa.Array  # the time of the group
+    sender: Trail  # of the group
+    receiver: Trail
+    sent_at: Trail
+    control_number: Trail  # of the transaction
 
     def rows(self, tag: str, within: Ints) -> Ints:
         """The segments of one tag among ``within``."""
         return within[self.kind[within] == TAGS[tag]]
 
     def envelope_columns(self, rows: Ints) -> dict[str, pa.Array]:
-        """Sender, receiver and control number at the given rows."""
-        index = pa.array(rows)
+        """Sender, receiver and control number at the given rows (ascending)."""
         return {
-            "sender_id": self.sender.take(index),
-            "receiver_id": self.receiver.take(index),
-            "control_number": self.control_number.take(index),
+            "sender_id": self.sender.at(rows),
+            "receiver_id": self.receiver.at(rows),
+            "control_number": self.control_number.at(rows),
         }
 
     def text(self, rows: Ints, element: int, encoding: str = "ascii") -> pa.Array:

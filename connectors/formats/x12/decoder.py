@@ -129,8 +129,7 @@ class _Walk:
         verdicts.fail(groups[bad], "bad_time")
         return Block(
             segments, kind, pc.fill_null(self._set.at(every), -1).to_numpy(), verdicts,
-            self._sender.at(every), self._receiver.at(every), self._control_number.at(every),
-            self._sent_at.at(every),
+            self._sender, self._receiver, self._sent_at, self._control_number,
         )  # fmt: skip
 
     def _sets_of(self, segments: Segments, heads: Ints) -> Ints:

@@ -25,6 +25,7 @@ from connectors.formats.x12.syntax import read_times
 
 _PERIOD = ("150", "151")
 _CONSUMPTION = "PRQ"
+_ADDITIVE = "A"
 _TOTALS = ("51", "")
 """MEA07 of what is measured over the whole day, where other codes are parts of it."""
 
@@ -39,6 +40,7 @@ class Context:
     meter_serial: pa.Array
     loop: pa.Array
     meter_type: pa.Array
+    meter_role: pa.Array
     loop_no: Ints
     is_cancelled: BoolMask
     updated_at: pa.Array
@@ -101,9 +103,7 @@ class Quantities:
         columns = {
             "_record_no": pa.array(segments.number[rows]),
             "service_point_id": context.service_point,
-            "register_id": pc.binary_join_element_wise(
-                pc.fill_null(context.loop, ""), pc.coalesce(context.meter_type, code), ":"
-            ),
+            "register_id": _register(context, code),
             "meter_serial": context.meter_serial,
             "direction": self._directions.take(pa.array(qualifier)),
             "unit": unit,
@@ -284,6 +284,18 @@ class Quantities:
         return batches
 
 
+def _register(context: Context, code: pa.Array) -> pa.Array:
+    """What was measured: the loop, the meter type or else the unit, and a role that is not additive."""
+    register = pc.binary_join_element_wise(
+        pc.fill_null(context.loop, ""), pc.coalesce(context.meter_type, code), ":"
+    )
+    role = pc.fill_null(context.meter_role, _ADDITIVE)
+    is_plain = pc.equal(role, _ADDITIVE)
+    if pc.all(is_plain).as_py():
+        return register
+    return pc.if_else(is_plain, register, pc.binary_join_element_wise(register, role, ":"))
+
+
 def _numbers(segments: Segments, rows: Ints, element: int, exponent: Ints) -> tuple[Ints, BoolMask]:
     """Numbers scaled to their stored units, and which are none."""
     starts, ends = segments.span(rows, element)
@@ -316,5 +328,7 @@ def _quality(flag: pa.Array, method: pa.Array, code: pa.Array, which: Ints) -> t
 
 
 def _taken(columns: dict[str, pa.Array], rows: Ints) -> dict[str, pa.Array]:
+    if np.array_equal(rows, np.arange(len(columns["_record_no"]))):
+        return dict(columns)
     index = pa.array(rows)
     return {name: column.take(index) for name, column in columns.items()}

@@ -54,7 +54,7 @@ class X12Syntax:
 def envelope(name: str) -> Envelope:
     """ISA, GS, ST; SE counts segments, GE transaction sets, IEA groups."""
     levels = (Level("ISA", "IEA", 13), Level("GS", "GE", 6), Level("ST", "SE", 2))
-    return Envelope(levels, ("TA1",), name, needs_groups=True)
+    return Envelope(levels, name, beside=("TA1",), needs_groups=True)
 
 
 def read_times(

@@ -5,8 +5,9 @@ and periods (``quantities``), other transaction sets.
 
 QTY is what was used, already multiplied by the meter's constant; the dial reads of MEA are not. Neither is
 multiplied here. Which loops are details and which are their sums is for the reader to choose by
-``register_id``: it is the loop's code (PTD01), the meter type (REF*MT, else the unit) and, for a part of the
-day, the code of MEA07: ``PL:KHMON``, ``SU:KH``, ``PL:KHMON:42``.
+``register_id``: it is the loop's code (PTD01), the meter type (REF*MT, else the unit), the meter's role where
+it is not additive (REF*JH: S is to be subtracted, I to be ignored) and, for a part of the day, the code of
+MEA07: ``PL:KHMON``, ``SU:KH``, ``PL:KHMON:S``, ``PL:KHMON:42``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Usage:
         self.codes = codes
         settings = codes.settings
         self._is_cancelling = Trail(pa.bool_())
-        self._loop, self._type = Trail(pa.string()), Trail(pa.string())
+        self._loop, self._type, self._role = (Trail(pa.string()) for _ in range(3))
         self._loop_no = Trail(pa.int64())
         self._points = [Trail(pa.string()) for _ in settings.service_point_qualifiers]
         self._serials = [Trail(pa.string()) for _ in settings.serial_qualifiers]
@@ -81,9 +82,10 @@ class Usage:
             meter_serial=pc.coalesce(*(trail.at(rows) for trail in self._serials)),
             loop=self._loop.at(rows),
             meter_type=self._type.at(rows),
+            meter_role=self._role.at(rows),
             loop_no=pc.fill_null(self._loop_no.at(rows), 0).to_numpy(),
             is_cancelled=as_mask(self._is_cancelling.at(rows)),
-            updated_at=block.sent_at.take(pa.array(rows)),
+            updated_at=block.sent_at.at(rows),
             begin=begin,
             end=end,
         )
@@ -114,6 +116,7 @@ class Usage:
         for trail, qualifier in zip(self._serials, settings.serial_qualifiers, strict=True):
             follow(trail, qualifier, in_loop, boundaries)
         follow(self._type, "MT", in_loop, boundaries)
+        follow(self._role, "JH", in_loop, boundaries)
 
     def _follow_periods(self, block: Block, rows: Ints, heads: Ints, boundaries: Ints) -> None:
         segments, count = block.segments, len(block.segments)

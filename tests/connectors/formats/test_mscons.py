@@ -295,6 +295,7 @@ GOOD = interchange(message(*point(*value("1", *MORNING))))
         (GOOD[: GOOD.index(b"UNZ")], "truncated"),
         (GOOD[: GOOD.index(b"UNT")], "truncated"),
         (GOOD[: GOOD.index(b"UNT")] + GOOD[GOOD.index(b"UNZ") :], "UNZ does not follow"),
+        (GOOD.replace(b"UNH+", b"UNA:+.? 'UNH+"), "UNA stands outside of any message"),
         (GOOD.replace(b"'UNZ", b"'QTY+220:1'UNZ"), "QTY stands outside of any message"),
         (GOOD + b"rubbish", "begins with UNA or UNB"),
         (GOOD + b"UNA|*.\\ ~rubbish without any sign", "stands outside of any message"),
@@ -304,6 +305,7 @@ GOOD = interchange(message(*point(*value("1", *MORNING))))
         (b"", "empty"),
         (b" \r\n", "empty"),
     ],
+    ids=lambda part: part if isinstance(part, str) else "file",
 )
 def test_an_envelope_that_does_not_hold_refuses_the_file(data: bytes, reason: str) -> None:
     with pytest.raises(RefusedFile, match=reason):
