@@ -16,8 +16,8 @@ from connectors.formats.base import RefusedFile, read_exactly
 from connectors.formats.segments.scan import BLANKS, Delimiters, Segments, Tags
 
 BLOCK_BYTES = 2 * 1024 * 1024
-MAX_HELD_BYTES = 64 * 1024 * 1024
-_SMALL_BLOCK = 64 * 1024
+MAX_HELD_BYTES = 16 * 1024 * 1024
+_SMALL_BLOCK = 8 * 1024
 _HEADER_BYTES = 4096
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -54,7 +54,7 @@ def read_segments(
     """Blocks of segments, each of one interchange's delimiters; several interchanges may share a block.
 
     ``whole`` says how many of the segments can do without what follows them: the others come again at the
-    head of the next block. What is held so grows to at most 64 MiB; beyond, the file is refused. The last
+    head of the next block. What is held so grows to at most 16 MiB; beyond, the file is refused. The last
     segment of a file may lack its terminator.
     """
     buffer = _Buffer()

@@ -84,12 +84,14 @@ class _Walk:
         self._usage, self._services = Usage(codes), Services(codes)
 
     def whole(self, segments: Segments) -> int:
-        """Whole transactions, but of an 867 also part of one, up to a quantity."""
+        """Whole transactions, but of an 867 also part of one, up to a quantity, and any of an unknown one."""
         kind = TAGS.of(segments)
         edges = np.flatnonzero(np.isin(kind, _ENVELOPE_TAGS))
         count = int(edges[-1]) if len(edges) else 0
         heads = np.flatnonzero(kind == TAGS["ST"])
         current = self._sets_of(segments, heads[-1:])[0] if len(heads) else self._last_set
+        if current == 0:
+            return len(segments)
         if current == _SETS.index("867"):
             inner = np.flatnonzero(np.isin(kind, _USAGE_TAGS))
             count = int(inner[-1]) if len(inner) else 0

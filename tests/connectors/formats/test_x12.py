@@ -325,6 +325,18 @@ def test_an_envelope_that_does_not_hold_refuses_the_file(data: bytes, reason: st
         decoded(data, "x12", {})
 
 
+def test_only_what_must_be_whole_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A month of intervals and an unknown set stream however long they are; a request does not."""
+    monkeypatch.setattr("connectors.formats.segments.stream.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("connectors.formats.segments.stream.MAX_HELD_BYTES", 4000)
+    long = _usage(*(one for at in range(400) for one in _interval("1", "20260114", f"{at % 24:02d}00")))
+    sink = _decoded(long, ["824", *["OTI*TR*TN*1"] * 400])
+    assert len(sink.rows("interval_reads")) == 400
+    assert len(sink.rejects) == 402
+    with pytest.raises(RefusedFile, match="does not end within"):
+        _decoded(["814", *["LIN*1*SH*EL", "ASI*7*021"] * 400])
+
+
 def test_control_totals_are_given() -> None:
     _, result = decoded(FILE, "x12", {})
     found = {total.name: (total.declared, total.found) for total in result.control_totals}
