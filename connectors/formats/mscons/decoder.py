@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.formats.base import DecodeResult, Format, Settings, TableSink
-from connectors.formats.columns import TIMESTAMP, as_mask
+from connectors.formats.columns import TIMESTAMP, BoolMask, as_mask
 from connectors.formats.mscons.codes import Codes
 from connectors.formats.mscons.quantities import Quantities
 from connectors.formats.mscons.syntax import EdifactSyntax, envelope, read_times
@@ -87,8 +87,9 @@ def _whole_groups(segments: Segments) -> int:
     return int(openers[-1]) if len(openers) else 0
 
 
-def _is_child(kind: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return np.isin(kind, [TAGS[tag] for tag in _CHILDREN])
+def _is_child(kind: Ints) -> BoolMask:
+    found: BoolMask = np.isin(kind, [TAGS[tag] for tag in _CHILDREN])
+    return found
 
 
 class _Walk:
@@ -117,18 +118,21 @@ class _Walk:
         is_of_quantity = owned & (kind[np.maximum(opener, 0)] == TAGS["QTY"])
         self._follow_header(segments, rows, rows["DTM"][~is_of_quantity[rows["DTM"]]], verdicts)
         self._follow_points(segments, rows, verdicts)
-        good = rows["QTY"]
-        points = self._point.at(good)
-        verdicts.fail(good[as_mask(pc.equal(points, ""))], "parent_quarantined")
-        verdicts.fail(good[as_mask(points.is_null())], "no_service_point")
-        register = self._register.at(good)
-        verdicts.fail(good[as_mask(pc.equal(pc.fill_null(register, ""), ""))], "no_register")
-        texts = {"service_point_id": points, "register_id": register, "meter_serial": self._serial.at(good)}
-        texts["updated_at"] = self._updated.at(good)
+        quantities = rows["QTY"]
+        points, register = self._point.at(quantities), self._register.at(quantities)
+        verdicts.fail(quantities[as_mask(pc.equal(points, ""))], "parent_quarantined")
+        verdicts.fail(quantities[as_mask(points.is_null())], "no_service_point")
+        verdicts.fail(quantities[as_mask(pc.equal(pc.fill_null(register, ""), ""))], "no_register")
+        texts = {
+            "service_point_id": points,
+            "register_id": register,
+            "meter_serial": self._serial.at(quantities),
+            "updated_at": self._updated.at(quantities),
+        }
         children = {tag: rows[tag][is_of_quantity[rows[tag]]] for tag in _CHILDREN}
         batches = self._quantities.read(
-            segments, good, texts, children, opener,
-            as_mask(self._is_cancelling.at(good)), self._line.at(good), verdicts,
+            segments, quantities, texts, children, opener,
+            as_mask(self._is_cancelling.at(quantities)), self._line.at(quantities), verdicts,
         )  # fmt: skip
         for table, batch in batches:
             self.result.write(self.sink, table, batch)

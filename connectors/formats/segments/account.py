@@ -46,15 +46,3 @@ class Verdicts:
             rule, reason = rules[self.code[row] - 1]
             number, offset = int(segments.number[row]), segments.offset(row)
             result.reject(sink, Reject(number, offset, segments.raw(row), rule, reason))
-
-
-class Groups:
-    """Segments of a block by the one that opens their group.
-
-    ``opener`` gives for each segment the row of the latest opener at or before it, −1 where none is in the
-    block.
-    """
-
-    def __init__(self, is_opener: BoolMask) -> None:
-        index = np.where(is_opener, np.arange(len(is_opener)), -1)
-        self.opener: Ints = np.maximum.accumulate(index) if len(index) else index

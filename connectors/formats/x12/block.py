@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connectors.formats.columns import BoolMask
 from connectors.formats.segments.account import Verdicts
 from connectors.formats.segments.scan import Segments, Tags
 from connectors.formats.segments.trail import Trail
@@ -88,7 +89,7 @@ class Block:
         return null_where(texts, rows < 0)
 
 
-def null_where(texts: pa.Array, is_absent: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> pa.Array:
+def null_where(texts: pa.Array, is_absent: BoolMask) -> pa.Array:
     """Texts with null for the empty and for the absent ones."""
     absent = pc.or_(pc.equal(texts, ""), pa.array(is_absent))
     return pc.if_else(absent, pa.scalar(None, pa.string()), texts)

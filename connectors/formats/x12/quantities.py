@@ -29,6 +29,9 @@ _ADDITIVE = "A"
 _TOTALS = ("51", "")
 """MEA07 of what is measured over the whole day, where other codes are parts of it."""
 
+BAD_TIME = np.iinfo(np.int64).min
+"""For a time that is given and cannot be read: it is not to be replaced by one from further above."""
+
 Batches = list[tuple[str, pa.RecordBatch]]
 
 
@@ -44,7 +47,7 @@ class Context:
     loop_no: Ints
     is_cancelled: BoolMask
     updated_at: pa.Array
-    begin: pa.Array
+    begin: pa.Array  # in UTC microseconds, BAD_TIME where what is given is no time
     end: pa.Array
 
 
@@ -221,10 +224,12 @@ class Quantities:
         verdicts.fail(rows[owner[bad]], "bad_time")
         both = []
         for which, above in enumerate((context.begin, context.end)):
-            own, missing = np.zeros(len(rows), dtype=np.int64), np.ones(len(rows), dtype=bool)
+            moments = pc.fill_null(above, 0).to_numpy().copy()
+            missing = as_mask(above.is_null())
             mine = role == which
-            own[owner[mine]], missing[owner[mine]] = utc[mine], False
-            both.append(pc.coalesce(timestamps(own, missing), above))
+            moments[owner[mine]], missing[owner[mine]] = utc[mine], False
+            verdicts.fail(rows[~is_interval & (moments == BAD_TIME)], "bad_time")
+            both.append(timestamps(moments, missing | (moments == BAD_TIME)))
         begin, end = both
         verdicts.fail(rows[~is_interval & as_mask(end.is_null())], "no_time")
         verdicts.fail(rows[~is_interval & as_mask(pc.greater(begin, end))], "bad_period")

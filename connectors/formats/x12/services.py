@@ -20,6 +20,7 @@ _EFFECTIVE = ("150", "151", "007")
 _CUSTOMER = "8R"
 _REASON = "7G"
 _SERVICE_ELEMENTS = range(3, 16, 2)
+"""Those of LIN that name a product: every second one."""
 
 
 class Services:
@@ -32,17 +33,13 @@ class Services:
         """One row a LIN of the segments ``within`` 814 transactions; bad ones get their verdict."""
         heads, lines = block.rows("ST", within), block.rows("LIN", within)
         count, verdicts = len(lines), block.verdicts
-        transaction = owners(heads, within)
-        empty = np.setdiff1d(np.arange(-1, len(heads)), owners(heads, lines))
+        transaction, head_of, line = owners(heads, within), owners(heads, lines), owners(lines, within)
+        empty = np.setdiff1d(np.arange(-1, len(heads)), head_of)
         verdicts.fail(within[np.isin(transaction, empty)], "no_request")
         # A line goes on to the next one, or to the end of its transaction.
-        line = owners(lines, within)
-        line[line >= 0] = np.where(
-            owners(heads, lines)[line[line >= 0]] == transaction[line >= 0], line[line >= 0], -1
-        )
+        line = np.where(np.concatenate([head_of, [-1]])[line] == transaction, line, -1)
         line_of = np.full(len(block.segments), -1, dtype=np.int64)
         line_of[within] = line
-        head_of = owners(heads, lines)
         columns = self._transaction(block, within, heads, head_of)
         actions = first_of(line_of[block.rows("ASI", within)], block.rows("ASI", within), count)
         verdicts.fail(lines[actions < 0], "no_action")
@@ -52,7 +49,7 @@ class Services:
         columns |= {
             "_record_no": pa.array(block.segments.number[lines]),
             "line_no": block.text(lines, 1),
-            "services": self._services(block, lines),
+            "services": words([block.text(lines, element) for element in _SERVICE_ELEMENTS]),
             "status": pa.array(list(self.codes.statuses.values())).take(position),
             "status_code": status_code,
             "action": pc.fill_null(
@@ -89,20 +86,15 @@ class Services:
         index = pa.array(head_of)
         return {key: column.take(index) for key, column in columns.items()}
 
-    def _services(self, block: Block, lines: Ints) -> pa.Array:
-        """The products of LIN (every second element from the third), one word each."""
-        return words([block.text(lines, element) for element in _SERVICE_ELEMENTS])
-
     def _line(self, block: Block, within: Ints, lines: Ints, line_of: Ints) -> dict[str, pa.Array]:
         """Service point, account, date and reason of each line; the head's where the line has none."""
         segments, settings, count = block.segments, self.codes.settings, len(lines)
         references, times = block.rows("REF", within), block.rows("DTM", within)
         texts = reference(segments, references, settings.encoding)
-        known = self.codes.settings
         columns = {}
         for column, qualifiers in (
-            ("service_point_id", known.service_point_qualifiers),
-            ("account_id", known.account_qualifiers),
+            ("service_point_id", settings.service_point_qualifiers),
+            ("account_id", settings.account_qualifiers),
         ):
             found = [
                 self._first_text(block, within, lines, line_of, references, texts, qualifier)
@@ -110,7 +102,9 @@ class Services:
             ]
             columns[column] = pc.coalesce(*found, pa.nulls(count, pa.string()))
         utc, _, bad = read_times(segments, times, self.codes.time_zone, (2, 3, 4))
-        block.verdicts.fail(times[bad], "bad_time")
+        is_inner = line_of[times] >= 0
+        block.verdicts.fail(lines[line_of[times[bad & is_inner]]], "bad_time")
+        block.verdicts.fail(times[bad & ~is_inner], "bad_time")
         effective = np.full(count, -1, dtype=np.int64)
         for qualifier in reversed(_EFFECTIVE):
             mine = np.flatnonzero((segments.equals(times, (qualifier,), 1) == 0) & ~bad)

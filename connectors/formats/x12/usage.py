@@ -16,13 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.formats.columns import TIMESTAMP, BoolMask, as_mask
-from connectors.formats.segments.times import timestamps
+from connectors.formats.columns import BoolMask, as_mask
 from connectors.formats.segments.trail import Trail
 from connectors.formats.text_lines import Ints
 from connectors.formats.x12.block import TAGS, Block, null_where
 from connectors.formats.x12.codes import Codes
-from connectors.formats.x12.quantities import Context, Quantities
+from connectors.formats.x12.quantities import BAD_TIME, Context, Quantities
 from connectors.formats.x12.syntax import read_times, reference
 
 OPENERS = ("ST", "SE", "PTD", "QTY")
@@ -44,7 +43,7 @@ class Usage:
         self._points = [Trail(pa.string()) for _ in settings.service_point_qualifiers]
         self._serials = [Trail(pa.string()) for _ in settings.serial_qualifiers]
         # Begin and end of the period: of the transaction, then of the loop.
-        self._periods = [[Trail(TIMESTAMP) for _ in _PERIOD] for _ in range(2)]
+        self._periods = [[Trail(pa.int64()) for _ in _PERIOD] for _ in range(2)]
         self._quantities = Quantities(codes)
 
     def read(self, block: Block, within: Ints) -> list[tuple[str, pa.RecordBatch]]:
@@ -128,5 +127,5 @@ class Usage:
         for level, (place, resets) in enumerate(((~in_loop, heads), (in_loop, boundaries))):
             for which in range(len(_PERIOD)):
                 mine = place & (role == which)
-                times = timestamps(utc[mine], bad[mine])
-                self._periods[level][which].follow(rows[mine], times, resets, count)
+                times = np.where(bad[mine], BAD_TIME, utc[mine])
+                self._periods[level][which].follow(rows[mine], pa.array(times), resets, count)

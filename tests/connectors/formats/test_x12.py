@@ -67,6 +67,23 @@ def test_a_monthly_quantity_brings_its_dial_reads_and_parts_of_the_day() -> None
     assert {row["read_to_at"] for row in rows} == {datetime(2026, 1, 15, 6, tzinfo=UTC)}
 
 
+def test_a_bad_date_of_a_loop_is_not_replaced_by_that_of_the_transaction() -> None:
+    bad = [
+        "867",
+        "REF*Q5**E",
+        "DTM*151*20260115",
+        "PTD*PL",
+        "DTM*151*20261315",
+        "QTY*QD*5*KH",
+        "PTD*SU",
+        "QTY*QD*5*KH",
+    ]
+    sink = _decoded(bad)
+    assert sink.rules == [(7, "bad_time"), (8, "bad_time")]
+    (row,) = sink.rows("register_reads")
+    assert row["register_id"] == "SU:KH"
+
+
 def test_a_multiplier_is_never_applied() -> None:
     """QTY comes multiplied by 40, the dials do not: 25 on the dial, 1000 used."""
     month = [

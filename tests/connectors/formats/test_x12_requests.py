@@ -48,7 +48,11 @@ def test_lines_of_two_requests_are_kept_apart() -> None:
         ),
         (["LIN*1*SH*EL", "REF*Q5**E"], [(4, "no_action"), (5, "parent_quarantined")]),
         (["LIN*1*SH*EL", "ASI*ZZ*021"], [(4, "unknown_status"), (5, "parent_quarantined")]),
-        (["LIN*1*SH*EL", "ASI*7*021", "DTM*150*20260230"], [(6, "bad_time")]),
+        (
+            ["LIN*1*SH*EL", "ASI*7*021", "DTM*150*20260230"],
+            [(4, "bad_time"), (5, "parent_quarantined"), (6, "parent_quarantined")],
+        ),
+        (["DTM*150*20260230", "LIN*1*SH*EL", "ASI*7*021"], [(4, "bad_time")]),
         (["LIN*1*SH*EL", "ASI*7*021", "QTY*QD*1"], [(6, "unknown_segment")]),
     ],
 )
