@@ -22,7 +22,9 @@ _MODULES = {
     "espi": "connectors.formats.espi",
     "iec61968": "connectors.formats.iec61968",
     "jsonl": "connectors.formats.jsonl",
+    "mscons": "connectors.formats.mscons",
     "nem12": "connectors.formats.nem12",
+    "x12": "connectors.formats.x12",
 }
 
 
