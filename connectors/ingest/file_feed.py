@@ -21,9 +21,10 @@ import pyarrow as pa
 from connectors.errors import GridCRMError
 from connectors.formats import DecodeResult, RefusedFile, decode
 from connectors.formats.archive import open_payloads
-from connectors.ingest.config import DoneMarker, FeedConfig, FileConfig
+from connectors.ingest.config import FeedConfig
 from connectors.ingest.ledger import Ledger
 from connectors.ingest.report import FeedReport, FileOutcome, PendingFile
+from connectors.ingest.settings import DoneMarker, FileConfig
 from connectors.ingest.staging import Publisher, StagedTables, load_date_of, raw_schema
 from connectors.paths import Paths
 from connectors.transport import TransientTransportError, TransportError

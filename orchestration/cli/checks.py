@@ -20,8 +20,8 @@ from typing import Final, Literal, TypeVar
 from connectors.activation import PushConfig, load_pushes
 from connectors.connections import Connections, load_connections
 from connectors.errors import GridCRMError
-from connectors.ingest import FeedConfig
-from connectors.ingest.config import load_feed
+from connectors.ingest import FeedConfig, load_feed
+from connectors.ingest.loading import FILE_NAME
 from connectors.paths import Paths
 from orchestration.settings import Settings
 
@@ -196,9 +196,9 @@ def configuration(settings: Settings) -> tuple[Configuration, list[Finding]]:
     load = partial(load_connections, settings.connections, settings.environment())
     connections = _attempt(findings, "connections", settings.connections.name, load)
     feeds: dict[str, FeedConfig] = {}
-    files = sorted(settings.feeds.glob("*.yaml"))
+    files = sorted(settings.feeds.glob(f"*/{FILE_NAME}"))
     for path in files:
-        feed = _attempt(findings, "feeds", path.name, partial(load_feed, path))
+        feed = _attempt(findings, "feeds", path.parent.name, partial(load_feed, path))
         if feed is not None:
             feeds[feed.source] = feed
     if not files:

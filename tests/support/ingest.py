@@ -20,6 +20,7 @@ from connectors.connections import (
     load_connections,
 )
 from connectors.ingest import FeedConfig, load_feed
+from connectors.ingest.loading import FILE_NAME, TYPE
 from connectors.paths import Paths
 
 CALLS = """
@@ -56,9 +57,9 @@ def make_feed(folder: Path, text: str = CALLS, **changes: Any) -> FeedConfig:
         for name in outer:
             section = section[name]
         section[last] = value
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{data['source']}.yaml"
-    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    path = folder / data["source"] / FILE_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump({"type": TYPE, "attributes": data}, sort_keys=False))
     return load_feed(path)
 
 

@@ -16,6 +16,6 @@ PRELOAD = ["tests.support.ingest_process", "connectors.formats.delimited", "para
 def run_feed(folder: Path, data: Path, env: Mapping[str, str], told: Connection) -> None:
     """Run the feed ``calls`` over ``folder``'s connections; says ``ready`` before it begins."""
     ingest = Ingest(Paths(data), load_connections(folder / "connections.yaml", env))
-    feed = load_feed(folder / "feeds" / "calls.yaml")
+    feed = load_feed(folder / "feeds" / "calls" / "defs.yaml")
     told.send("ready")
     ingest.run(feed)

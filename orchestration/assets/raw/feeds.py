@@ -4,7 +4,7 @@ Belongs here: specs, metadata and checks of raw tables. Does not belong here: fe
 (connectors/ingest), or what one certain source needs (its YAML).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import dagster as dg
 
@@ -25,6 +25,11 @@ MOST_FILES_SHOWN = 30
 def asset_key(source: str, table: str) -> dg.AssetKey:
     """``raw/<source>/<table>``, which the dbt sources map to as well."""
     return dg.AssetKey(["raw", source, table])
+
+
+def raw_tables(feeds: Iterable[FeedConfig]) -> list[dg.AssetKey]:
+    """The raw assets of all these feeds."""
+    return [asset_key(feed.source, table) for feed in feeds for table in feed.tables]
 
 
 def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:

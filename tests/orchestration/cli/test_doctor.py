@@ -86,7 +86,7 @@ def deployment(tmp_path: Path, sftp: SftpTestServer, postgres: PostgresTestServe
     for name in ("feeds", "pushes", "dbt/target", "data", "dagster"):
         (tmp_path / name).mkdir(parents=True)
     for feed in ("oms", "collections"):
-        shutil.copy(FEEDS / f"{feed}.yaml", tmp_path / "feeds")
+        shutil.copytree(FEEDS / feed, tmp_path / "feeds" / feed)
     for push in ("dialer_call_list", "crm_inbound_card"):
         shutil.copy(PUSHES / f"{push}.yaml", tmp_path / "pushes")
     (tmp_path / "dbt" / "dbt_project.yml").write_text("name: x\n")
@@ -134,7 +134,7 @@ def deployment(tmp_path: Path, sftp: SftpTestServer, postgres: PostgresTestServe
 
 def _tables() -> Iterator[tuple[str, str, list[str]]]:
     """Schema, name and columns of every table that the copied feed and push speak of."""
-    feed = yaml.safe_load((FEEDS / "collections.yaml").read_text())
+    feed = yaml.safe_load((FEEDS / "collections" / "defs.yaml").read_text())["attributes"]
     for name, table in feed["tables"].items():
         yield feed["sql"]["schema"], table.get("name", name), list(table["columns"])
     push = yaml.safe_load((PUSHES / "crm_inbound_card.yaml").read_text())
@@ -192,7 +192,7 @@ def test_a_missing_variable_stops_only_its_connection(deployment: Deployment) ->
 def test_a_directory_a_table_and_a_right_that_are_missing(
     deployment: Deployment, sftp: SftpTestServer, postgres: PostgresTestServer
 ) -> None:
-    feed = deployment.folder / "feeds" / "oms.yaml"
+    feed = deployment.folder / "feeds" / "oms" / "defs.yaml"
     feed.write_text(feed.read_text().replace("/oms/outgoing", "/oms/elsewhere"))
     database = yaml.safe_load((deployment.folder / "connections.yaml").read_text())["crm_sql"]["database"]
     engine = postgres.engine(database)
@@ -217,17 +217,17 @@ def test_a_directory_a_table_and_a_right_that_are_missing(
 def test_a_mistake_in_a_feed_is_placed_and_the_rest_is_looked_at(
     deployment: Deployment,
 ) -> None:
-    feed = deployment.folder / "feeds" / "oms.yaml"
+    feed = deployment.folder / "feeds" / "oms" / "defs.yaml"
     lines = feed.read_text().splitlines()
-    feed.write_text("\n".join([*lines[:2], "conection: oms_sftp", *lines[2:]]))
+    feed.write_text("\n".join([*lines[:3], "  conection: oms_sftp", *lines[3:]]))
     findings = deployment.findings("--offline")
-    message = findings["feeds", "oms.yaml"]["message"]
-    assert message.startswith("oms.yaml:3: conection")
+    message = findings["feeds", "oms"]["message"]
+    assert message.startswith("oms/defs.yaml:4: conection")
     assert findings["pushes", "pushes"]["state"] == "ok"
 
 
 def test_a_connection_nobody_described_is_found_before_anything_runs(deployment: Deployment) -> None:
-    feed = deployment.folder / "feeds" / "oms.yaml"
+    feed = deployment.folder / "feeds" / "oms" / "defs.yaml"
     feed.write_text(feed.read_text().replace("connection: oms_sftp", "connection: oms_ftp"))
     findings = deployment.findings("--offline")
     assert "oms_ftp" in findings["feeds", "oms"]["message"]
