@@ -7,10 +7,12 @@ Belongs here: feeds, landing, ledger, quarantine, publishing into raw. Does not 
 from connectors.ingest.config import FeedConfig, FeedError
 from connectors.ingest.ledger import Ledger, LedgerError
 from connectors.ingest.loading import feed_files, load_feed, load_feeds
+from connectors.ingest.replay import Choice, Replayed
 from connectors.ingest.report import FeedReport, FileOutcome, PendingFile
 from connectors.ingest.service import Ingest
 
 __all__ = [
+    "Choice",
     "FeedConfig",
     "FeedError",
     "FeedReport",
@@ -19,6 +21,7 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "PendingFile",
+    "Replayed",
     "feed_files",
     "load_feed",
     "load_feeds",

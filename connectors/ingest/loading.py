@@ -16,7 +16,8 @@ from typing import Any
 from connectors.errors import GridCRMError
 from connectors.formats import format_names
 from connectors.ingest.config import DECLARED_BY_FEED, FeedConfig, FeedError
-from connectors.yaml_config import YamlFile, nearest, read_yaml, validate
+from connectors.ingest.contract import Mode
+from connectors.yaml_config import Place, YamlFile, nearest, read_yaml, validate
 
 FILE_NAME = "defs.yaml"
 TYPE = "orchestration.components.Feed"
@@ -134,7 +135,8 @@ def _check_contract(feed: FeedConfig, file: YamlFile) -> None:
     if feed.format == "delimited" and feed.kind == "file":
         return
     for name, table in feed.tables.items():
-        places = [(("tables", name, "contract"), table.contract.types if table.contract else None)]
+        own = table.contract.types if table.contract else None
+        places: list[tuple[Place, Mode | None]] = [(("tables", name, "contract"), own)]
         places += [
             (("tables", name, "columns", column, "contract"), config.contract)
             for column, config in table.columns.items()

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import yaml
 
@@ -96,9 +96,12 @@ def gzipped(data: bytes) -> bytes:
 
 def raw_rows(paths: Paths, source: str, table: str) -> pa.Table:
     """All rows of a raw table as dbt sees them."""
-    folder = paths.raw / source / table
-    # Arrow skips names that begin with an underscore unless told; DuckDB, for which they are, does not.
-    return ds.dataset(folder, format="parquet", partitioning="hive", ignore_prefixes=["."]).to_table()
+    with duckdb.connect() as db:
+        db.execute("set TimeZone = 'UTC'")
+        return db.execute(
+            f"from read_parquet('{paths.raw}/{source}/{table}/**/*.parquet', hive_partitioning = true, "
+            "union_by_name = true)"
+        ).to_arrow_table()
 
 
 def ledger_copy(paths: Paths) -> list[dict[str, Any]]:
