@@ -86,8 +86,10 @@ class LandedFiles:
             )  # fmt: skip
             return FileOutcome.from_ledger(self.row(sha256), "refused")
         result = done.result
+        # What was refused is mended by what came instead, whatever becomes of what was published.
         is_kept = self.feed.file is None or self.feed.file.on_changed == "keep"
-        replaced = [] if is_kept else self.ledger.replaced_by(source, sha256)
+        states = ("refused",) if is_kept else ("refused", "published")
+        replaced = self.ledger.replaced_by(source, sha256, states)
         self.publisher.publish(
             source,
             sha256,

