@@ -112,8 +112,9 @@ class Feed(dg.Component):
 def feed_defs(feed: FeedConfig, settings: Settings) -> dg.Definitions:
     """What one feed brings to the code location."""
     job = ingest_job(feed)
+    partitions = business_dates(settings.first_business_date, settings.time_zone)
     return dg.Definitions(
-        assets=[build_feed_assets(feed, business_dates(settings.first_business_date, settings.time_zone))],
+        assets=[build_feed_assets(feed, partitions, settings.time_zone)],
         jobs=[job],
         sensors=[feed_sensor(feed, job, settings)],
         schedules=pull_schedules(feed, job, settings),

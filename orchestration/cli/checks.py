@@ -103,6 +103,12 @@ def data_root(paths: Paths) -> Iterator[Finding]:
     if not root.exists():
         yield Finding("data", "root", "note", f"{root} is not there yet", "`make demo` makes and fills it")
         return
+    for name in ("landing", "raw", "state"):
+        folder = root / name
+        if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+            yield Finding(
+                "data", name, "wrong", f"{folder} cannot be written", "give it to the user that runs GridCRM"
+            )
     free = shutil.disk_usage(root).free
     state: State = "ok" if free >= MIN_FREE_BYTES else "wrong"
     advice = "" if state == "ok" else "free some space, or set GRIDCRM_DATA to a larger disk"

@@ -85,7 +85,7 @@ def deployment(tmp_path: Path, sftp: SftpTestServer, postgres: PostgresTestServe
     engine.dispose()
     for name in ("feeds", "pushes", "dbt/target", "data", "dagster"):
         (tmp_path / name).mkdir(parents=True)
-    for feed in ("oms", "collections"):
+    for feed in ("oms", "collections", "campaign"):
         shutil.copytree(FEEDS / feed, tmp_path / "feeds" / feed)
     for push in ("dialer_call_list", "crm_inbound_card"):
         shutil.copy(PUSHES / f"{push}.yaml", tmp_path / "pushes")
@@ -146,7 +146,10 @@ def test_where_all_is_well_it_says_so(deployment: Deployment) -> None:
     assert wrong(findings) == set()
     for name in ("oms_sftp", "dialer_sftp", "collections_sql", "crm_sql", "campaign_http"):
         assert findings["connections", name]["state"] == "ok"
-    assert findings["feeds", "oms"]["message"] == "/oms/outgoing: 1 files"
+    assert findings["feeds", "oms"]["message"] == (
+        "/oms/outgoing: 1 files, 1 of them the feed's; outages_20261115.csv can be read"
+    )
+    assert findings["feeds", "campaign"]["message"] == "/api/v1/events: the token is accepted, no event yet"
     assert findings["pushes", "crm_inbound_card"]["message"] == "crm_inbox.inbound_card can be written"
     assert findings["data", "warehouse"]["state"] == "note"
 
@@ -271,3 +274,36 @@ def test_a_package_that_is_absent_or_too_old_is_named(monkeypatch: pytest.Monkey
     assert findings["no-such-package"].state == "wrong"
     assert findings["packages"].message.startswith("1 at")
     assert "asyncssh" not in findings
+
+
+def test_a_file_that_may_be_listed_but_not_read_is_found(
+    deployment: Deployment, sftp: SftpTestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncssh
+
+    def denied(*_: object) -> bytes:
+        raise asyncssh.SFTPPermissionDenied("no")
+
+    monkeypatch.setattr("tests.support.sftp_server._Files.open", denied, raising=False)
+    findings = deployment.findings()
+    assert wrong(findings) == {("feeds", "oms")}
+    assert "is not allowed to" in findings["feeds", "oms"]["message"]
+    assert "read its files" in findings["feeds", "oms"]["advice"]
+
+
+def test_a_token_that_the_service_does_not_know_is_found(deployment: Deployment) -> None:
+    deployment.env["HTTP_TOKEN"] = "not-the-token"
+    findings = deployment.findings()
+    assert wrong(findings) == {("feeds", "campaign")} or wrong(findings) == {("connections", "campaign_http")}
+    assert "not-the-token" not in json.dumps([*findings.values()])
+
+
+def test_a_landing_that_cannot_be_written_is_found(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing = deployment.folder / "data" / "landing"
+    landing.mkdir()
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != landing and allowed(path, mode))
+    findings = deployment.findings("--offline")
+    assert wrong(findings) == {("data", "landing")}
