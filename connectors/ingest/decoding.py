@@ -137,7 +137,8 @@ class LandedFiles:
         with StagedTables(folder, feed.source, row["file_id"], row["name"], schemas, earlier) as staged:
             total: DecodeResult | None = None
             for member, stream in payloads():
-                staged.member = member if member != row["name"] else None
+                # A name that the file itself begins with is its own, unpacked: no archive was there.
+                staged.member = None if row["name"].startswith(member) else member
                 sink = ContractSink(feed, staged, found, member)
                 part = decode(stream, feed.format, found.settings_of(member), sink, name=member)
                 total = part if total is None else _added(total, part)

@@ -124,7 +124,8 @@ def test_files_of_one_archive_may_have_other_columns(
     }
     assert rows == {"1": ("x", None), "2": (None, "y")}
     (aside,) = raw_rows(paths, "gridcrm", "quarantine").to_pylist()
-    assert (aside["member"], aside["record_no"]) == ("b.csv", 3)
+    assert aside["member"].endswith("b.csv")
+    assert aside["record_no"] == 3
 
 
 def lines(*entries: Any) -> bytes:
