@@ -44,32 +44,43 @@ class YamlFile:
                 found = (*found, part)
         return self.lines.get(found, 1)
 
+    @property
+    def name(self) -> str:
+        """How messages call the file; one that is called as in every folder, with its folder."""
+        return f"{self.path.parent.name}/{self.path.name}" if self.path.stem == "defs" else self.path.name
+
+    def section(self, key: str) -> YamlFile:
+        """The mapping under ``key`` as a file of its own; its lines stay those of the whole file."""
+        lines = {place[1:]: line for place, line in self.lines.items() if place[:1] == (key,)}
+        return YamlFile(self.path, self.data[key], lines)
+
     def error(
         self, place: Sequence[str | int], message: str, error: type[GridCRMError] = ConfigError
     ) -> GridCRMError:
         """``error`` that says where in this file ``message`` applies."""
         key = ".".join(str(part) for part in place) or "the file"
-        return error(f"{self.path.name}:{self.line(place)}: {key}: {message}")
+        return error(f"{self.name}:{self.line(place)}: {key}: {message}")
 
 
 def read_yaml(path: Path, error: type[GridCRMError] = ConfigError) -> YamlFile:
     """The mapping in ``path``. Raises ``error`` for a missing file, broken YAML, or a key given twice."""
+    file_name = YamlFile(path, {}, {}).name
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except FileNotFoundError:
         raise error(
-            f"{path.name}: this configuration file does not exist in folder {path.parent.name}/"
+            f"{file_name}: this configuration file does not exist in folder {path.parent.name}/"
         ) from None
     except UnicodeDecodeError:
-        raise error(f"{path.name}:1: the file is not UTF-8 text") from None
+        raise error(f"{file_name}:1: the file is not UTF-8 text") from None
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
         line = mark.line + 1 if mark else 1
-        raise error(f"{path.name}:{line}: not valid YAML: {problem.problem or 'unreadable'}") from None
+        raise error(f"{file_name}:{line}: not valid YAML: {problem.problem or 'unreadable'}") from None
     if not isinstance(node, yaml.MappingNode):
-        raise error(f"{path.name}:1: the file must be a mapping of keys to values")
+        raise error(f"{file_name}:1: the file must be a mapping of keys to values")
     lines: dict[Place, int] = {}
-    _walk(node, (), lines, path, error)
+    _walk(node, (), lines, file_name, error)
     loader = yaml.SafeLoader("")
     try:
         data = loader.construct_document(node)
@@ -79,7 +90,7 @@ def read_yaml(path: Path, error: type[GridCRMError] = ConfigError) -> YamlFile:
 
 
 def _walk(
-    node: yaml.Node, place: Place, lines: dict[Place, int], path: Path, error: type[GridCRMError]
+    node: yaml.Node, place: Place, lines: dict[Place, int], file_name: str, error: type[GridCRMError]
 ) -> None:
     lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
@@ -89,13 +100,13 @@ def _walk(
             if inner in lines:
                 name = ".".join(str(part) for part in inner)
                 raise error(
-                    f"{path.name}:{line}: {name}: the key is given twice, first on line {lines[inner]}"
+                    f"{file_name}:{line}: {name}: the key is given twice, first on line {lines[inner]}"
                 )
             lines[inner] = line
-            _walk(value, inner, lines, path, error)
+            _walk(value, inner, lines, file_name, error)
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
-            _walk(value, (*place, number), lines, path, error)
+            _walk(value, (*place, number), lines, file_name, error)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -13,10 +13,11 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import yaml
 from rich.console import Console
 from rich.table import Table
 
-from connectors.ingest import load_feeds
+from connectors.ingest import feed_files, load_feeds
 from connectors.paths import Paths
 from demo.flow import environment
 from demo.runs import instance, run_job
@@ -58,11 +59,11 @@ def run_real(paths: Paths, folder: Path, console: Console) -> None:
 def lay_feeds(paths: Paths, folder: Path) -> Path:
     """The feeds of the samples, beside the copybooks they name; returns their folder."""
     feeds = paths.root / "feeds"
-    (feeds / "copybooks").mkdir(parents=True, exist_ok=True)
-    for file in FEEDS.glob("*.yaml"):
-        shutil.copyfile(file, feeds / file.name)
-    for file in (folder / "cobol").glob("*.cob"):
-        shutil.copyfile(file, feeds / "copybooks" / file.name)
+    shutil.copytree(FEEDS, feeds, dirs_exist_ok=True)
+    for feed in feed_files(feeds):
+        settings = yaml.safe_load(feed.read_text(encoding="utf-8"))["attributes"]["file"]["settings"]
+        if copybook := settings.get("copybook"):
+            shutil.copyfile(folder / "cobol" / copybook, feed.with_name(copybook))
     return feeds
 
 

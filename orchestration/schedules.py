@@ -6,7 +6,6 @@ Belongs here: cron lines and the partition each tick asks for. Does not belong h
 https://docs.dagster.io/guides/automate/schedules
 """
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 import dagster as dg
@@ -20,21 +19,10 @@ DAILY_AT = "30 5 * * *"
 OUTCOMES_AT = "15 * * * *"
 
 
-def build_schedules(
-    settings: Settings, feeds: Iterable[FeedConfig], jobs: dict[str, AssetJob]
-) -> list[dg.ScheduleDefinition]:
-    """The daily run for yesterday's business date, the hourly outcomes, and each SQL feed's own cron.
-
-    They start with the instance in production. Elsewhere somebody starts them in the UI: a laptop that wakes
-    up must not push last night's letters.
-    """
-    status = (
-        dg.DefaultScheduleStatus.RUNNING
-        if settings.deployment == "production"
-        else dg.DefaultScheduleStatus.STOPPED
-    )
+def build_schedules(settings: Settings, jobs: dict[str, AssetJob]) -> list[dg.ScheduleDefinition]:
+    """The daily run for yesterday's business date, and the hourly outcomes."""
+    status = _status(settings)
     zone = settings.time_zone
-    pulls = [feed for feed in feeds if feed.kind == "sql"]
     return [
         _daily(jobs["full"], zone, status),
         *(
@@ -49,18 +37,32 @@ def build_schedules(
             for name in ("outcomes",)
             if name in jobs
         ),
-        *(
-            dg.ScheduleDefinition(
-                name=f"{feed.source}_pull",
-                job=jobs[f"ingest_{feed.source}_job"],
-                cron_schedule=feed.schedule,
-                execution_timezone=zone,
-                default_status=status,
-                description=f"Changed rows of {feed.source}.",
-            )
-            for feed in pulls
-        ),
     ]
+
+
+def pull_schedules(feed: FeedConfig, job: AssetJob, settings: Settings) -> list[dg.ScheduleDefinition]:
+    """The feed's own cron where it reads tables; files and events are asked for by their sensors."""
+    if feed.kind != "sql":
+        return []
+    return [
+        dg.ScheduleDefinition(
+            name=f"{feed.source}_pull",
+            job=job,
+            cron_schedule=feed.schedule,
+            execution_timezone=settings.time_zone,
+            default_status=_status(settings),
+            description=f"Changed rows of {feed.source}.",
+        )
+    ]
+
+
+def _status(settings: Settings) -> dg.DefaultScheduleStatus:
+    """Schedules start with the instance in production.
+
+    Elsewhere somebody starts them in the UI: a laptop that wakes up must not push last night's letters.
+    """
+    is_production = settings.deployment == "production"
+    return dg.DefaultScheduleStatus.RUNNING if is_production else dg.DefaultScheduleStatus.STOPPED
 
 
 def _daily(job: AssetJob, zone: str, status: dg.DefaultScheduleStatus) -> dg.ScheduleDefinition:

@@ -7,7 +7,6 @@ https://docs.dagster.io/guides/automate/sensors
 """
 
 import hashlib
-from collections.abc import Iterable
 from datetime import date
 
 import dagster as dg
@@ -24,20 +23,12 @@ ROW_SECONDS = 30
 EVENTS = {"file": "new files", "sql": "changed rows", "http": "new events"}
 
 
-def build_sensors(
-    settings: Settings, feeds: Iterable[FeedConfig], jobs: dict[str, AssetJob]
-) -> list[dg.SensorDefinition]:
-    """One sensor a feed. They only read, so they start with the instance, except on a developer's machine,
-    where the systems they look at are mostly not there."""
-    status = (
-        dg.DefaultSensorStatus.STOPPED
-        if settings.deployment == "development"
-        else dg.DefaultSensorStatus.RUNNING
-    )
-    return [_sensor(feed, jobs[f"ingest_{feed.source}_job"], status) for feed in feeds]
-
-
-def _sensor(feed: FeedConfig, job: AssetJob, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
+def feed_sensor(feed: FeedConfig, job: AssetJob, settings: Settings) -> dg.SensorDefinition:
+    """The sensor of one feed. It only reads, so it starts with the instance, except on a developer's machine,
+    where the systems it looks at are mostly not there.
+    """
+    is_development = settings.deployment == "development"
+    status = dg.DefaultSensorStatus.STOPPED if is_development else dg.DefaultSensorStatus.RUNNING
     what = EVENTS[feed.kind]
 
     @dg.sensor(

@@ -56,6 +56,9 @@ class Reject:
     raw: bytes
     rule: str
     reason: str
+    table: str | None = None
+    """The table and column whose type the value does not have, where the decoder can tell."""
+    column: str | None = None
 
 
 class TableSink(Protocol):
@@ -119,6 +122,8 @@ class Format:
     description: str
     decode: Callable[[BinaryIO, Settings, TableSink, str], DecodeResult]
     schema: Callable[[Settings], dict[str, pa.Schema]]
+    settings: type[FormatSettings] | None = None
+    """The model of its settings, from which editors learn the keys."""
 
 
 class FormatSettings(BaseModel):

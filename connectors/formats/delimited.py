@@ -201,7 +201,9 @@ def _decode_rows(
         arrays.append(values)
         for index in rows[wrong & ~bad]:
             reason = f"{settings.table}.{column.name} is not a valid {column.type}"
-            block.reject(result, sink, int(index), "bad_value", reason)
+            block.reject(
+                result, sink, int(index), "bad_value", reason, table=settings.table, column=column.name
+            )
         bad |= wrong
     batch = pa.RecordBatch.from_arrays(arrays, schema=target)
     result.loaded += int((~bad).sum())
@@ -239,4 +241,5 @@ FORMAT = Format(
     description="Delimited text such as CSV",
     decode=decode,
     schema=schema,
+    settings=DelimitedSettings,
 )

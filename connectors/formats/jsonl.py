@@ -123,7 +123,7 @@ def _by_table(
             reason = f"'{settings.discriminator}' is none of {', '.join(known)}"
             block.reject(result, sink, int(index), "unknown_record_type", reason)
     for line in refused:
-        rule, reason = _explain(block.raw(line), wanted)
+        rule, reason, _ = _explain(block.raw(line), wanted)
         block.reject(result, sink, line, rule, reason)
 
 
@@ -146,14 +146,14 @@ def _decode_table(
             arrays.append(values)
             for index in good[wrong & ~bad]:
                 reason = f"{name}.{column.name} is not a valid {column.type}"
-                block.reject(result, sink, int(index), "bad_value", reason)
+                block.reject(result, sink, int(index), "bad_value", reason, table=name, column=column.name)
             bad |= wrong
         batch = pa.RecordBatch.from_arrays(arrays, schema=target)
         result.loaded += int((~bad).sum())
         result.write(sink, name, batch.filter(pa.array(~bad)) if bad.any() else batch)
     for line in refused:
-        rule, reason = _explain(block.raw(line), wanted)
-        block.reject(result, sink, line, rule, reason)
+        rule, reason, at = _explain(block.raw(line), wanted)
+        block.reject(result, sink, line, rule, reason, table=name, column=at)
 
 
 def _as_read(kind: pa.DataType) -> pa.DataType:
@@ -198,17 +198,18 @@ def _read(
             yield from _read(block, rows[low : low + step], wanted, refuse)
 
 
-def _explain(raw: bytes, wanted: pa.Schema) -> tuple[str, str]:
-    """Why Arrow refused a line: the rule and a reason that holds no value."""
+def _explain(raw: bytes, wanted: pa.Schema) -> tuple[str, str, str | None]:
+    """Why Arrow refused a line: the rule, a reason that holds no value, and the column where it is one's."""
     try:
         entry: dict[str, Any] = json.loads(raw)
     except (ValueError, RecursionError):
-        return "bad_json", _NO_OBJECT
+        return "bad_json", _NO_OBJECT, None
     for column in wanted:
         value = entry.get(column.name)
         if value is not None and not _fits(value, column.type):
-            return "bad_type", f"'{column.name}' is not of JSON type {_json_type(column.type)}"
-    return "bad_json", "the line cannot be typed into the declared columns"
+            reason = f"'{column.name}' is not of JSON type {_json_type(column.type)}"
+            return "bad_type", reason, column.name
+    return "bad_json", "the line cannot be typed into the declared columns", None
 
 
 def _fits(value: Any, kind: pa.DataType) -> bool:
@@ -237,4 +238,5 @@ FORMAT = Format(
     description="JSON lines, one object a line",
     decode=decode,
     schema=schema,
+    settings=JsonlSettings,
 )

@@ -52,11 +52,21 @@ class LineBlock:
                     bad[index] = True
         return bad
 
-    def reject(self, result: DecodeResult, sink: TableSink, index: int, rule: str, reason: str) -> None:
-        """Put one line into quarantine."""
+    def reject(
+        self,
+        result: DecodeResult,
+        sink: TableSink,
+        index: int,
+        rule: str,
+        reason: str,
+        *,
+        table: str | None = None,
+        column: str | None = None,
+    ) -> None:
+        """Put one line into quarantine; ``table`` and ``column`` where one value has the wrong type."""
         offset = self.file_offset + int(self.lines.start[index])
         number = int(self.lines.line_no[index])
-        result.reject(sink, Reject(number, offset, self.raw(index), rule, reason))
+        result.reject(sink, Reject(number, offset, self.raw(index), rule, reason, table, column))
 
 
 def read_lines(stream: BinaryIO, name: str) -> Iterator[LineBlock]:

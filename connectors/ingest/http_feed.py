@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from connectors.ingest.config import FeedConfig, HttpFeedConfig
-from connectors.ingest.file_feed import FileFeedRun, landing_path
+from connectors.ingest.decoding import LandedFiles, landing_path, progress_line
 from connectors.ingest.ledger import Ledger, now
+from connectors.ingest.parquet import sync
 from connectors.ingest.report import FeedReport, PendingFile
 from connectors.paths import Paths
 from connectors.transport.http import HttpTransport, Page
@@ -41,16 +42,14 @@ class HttpFeedRun:
 
     def run(self, http: HttpTransport, report: FeedReport) -> None:
         """Read what is behind the cursor, land it, publish it. Call under the feed's lock."""
-        decoder = FileFeedRun(self.paths, self.ledger, self.feed, self.progress)
+        landed = LandedFiles(self.paths, self.ledger, self.feed)
         while self._land(http):
             pass
         # The pulls of this run and of one that was killed after landing.
         for row in self.ledger.rows(self.feed.source, states=["landed"]):
-            outcome = decoder.decode_landed(row)
+            outcome = landed.publish(row)
             report.files.append(outcome)
-            self.progress(
-                f"{self.feed.source}: {outcome.name}: {outcome.state}, {sum(outcome.rows.values()):,} rows"
-            )
+            self.progress(progress_line(self.feed, outcome))
 
     def pending(self, http: HttpTransport) -> list[PendingFile]:
         """One entry when there is something behind the cursor; its size is not known before it is read."""
@@ -98,7 +97,9 @@ class HttpFeedRun:
         name = f"{endpoint.rsplit('/', 1)[-1]}-{moment:%Y%m%dT%H%M%S%f}.jsonl"
         target = landing_path(self.paths, source, sha256[:16], name)
         target.parent.mkdir(parents=True, exist_ok=True)
+        sync(part)
         os.replace(part, target)
+        sync(target.parent)
         row = {
             "source": source, "sha256": sha256, "file_id": sha256[:16], "path": f"http:{endpoint}",
             "name": name, "size_bytes": size, "business_date": moment.date(), "state": "landed",

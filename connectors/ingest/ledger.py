@@ -5,7 +5,8 @@ decoding.
 
 One row a file by content (or one row a pull of a SQL table that brought something). States:
 ``landed`` (bytes are kept) → ``publishing`` (tables are staged, being renamed into place) → ``published``, or
-``refused``. A kill between any two leaves a state from which the next run goes on.
+``refused``; and ``superseded`` when other content came under the same name. A kill between any two leaves a
+state from which the next run goes on.
 """
 
 from __future__ import annotations
@@ -21,104 +22,26 @@ from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.types import TypeDecorator
 
 from connectors.errors import GridCRMError
+from connectors.ingest.ledger_tables import (
+    EXPORTED,
+    LEDGER_SCHEMA,
+    create_tables,
+    cursors_table,
+    decodings_table,
+    files_table,
+    names_table,
+    open_engine,
+    sightings_table,
+)
 from connectors.ingest.parquet import write_table
+
+__all__ = ["LEDGER_SCHEMA", "Ledger", "LedgerError", "file_lock", "now"]
 
 
 class LedgerError(GridCRMError):
     """The ledger cannot be opened, or another run holds the feed for too long."""
-
-
-class _UtcDateTime(TypeDecorator[datetime]):
-    """Aware datetimes, kept as UTC without zone since SQLite has none."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
-
-
-_metadata = sa.MetaData()
-files_table = sa.Table(
-    "ingest_file",
-    _metadata,
-    sa.Column("source", sa.String(64), primary_key=True),
-    sa.Column("sha256", sa.String(64), primary_key=True),
-    sa.Column("file_id", sa.String(16), nullable=False),
-    sa.Column("path", sa.Text, nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("business_date", sa.Date),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("reason", sa.Text),
-    sa.Column("records_read", sa.BigInteger, nullable=False, default=0),
-    sa.Column("loaded", sa.BigInteger, nullable=False, default=0),
-    sa.Column("superseded", sa.BigInteger, nullable=False, default=0),
-    sa.Column("quarantined", sa.BigInteger, nullable=False, default=0),
-    sa.Column("records_by_type", sa.JSON, nullable=False, default=dict),
-    sa.Column("row_counts", sa.JSON, nullable=False, default=dict),
-    sa.Column("control_totals", sa.JSON, nullable=False, default=list),
-    sa.Column("reasons", sa.JSON, nullable=False, default=dict),
-    sa.Column("targets", sa.JSON, nullable=False, default=list),
-    sa.Column("decoder_version", sa.String(64)),
-    sa.Column("settings_fingerprint", sa.String(16)),
-    sa.Column("times_seen", sa.Integer, nullable=False, default=1),
-    sa.Column("first_seen_at", _UtcDateTime, nullable=False),
-    sa.Column("last_seen_at", _UtcDateTime, nullable=False),
-    sa.Column("published_at", _UtcDateTime),
-)
-sightings_table = sa.Table(
-    "ingest_sighting",
-    _metadata,
-    sa.Column("source", sa.String(64), primary_key=True),
-    sa.Column("path", sa.String(1024), primary_key=True),
-    sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("modified_at", sa.BigInteger, nullable=False),
-    sa.Column("sha256", sa.String(64), nullable=False),
-    sa.Column("seen_at", _UtcDateTime, nullable=False),
-)
-cursors_table = sa.Table(
-    "ingest_cursor",
-    _metadata,
-    sa.Column("source", sa.String(64), primary_key=True),
-    sa.Column("table_name", sa.String(128), primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-    sa.Column("updated_at", _UtcDateTime, nullable=False),
-)
-
-# What leaves the ledger for the warehouse; JSON goes as text.
-_EXPORTED: dict[str, pa.DataType] = {
-    "source": pa.string(),
-    "file_id": pa.string(),
-    "sha256": pa.string(),
-    "path": pa.string(),
-    "name": pa.string(),
-    "size_bytes": pa.int64(),
-    "business_date": pa.date32(),
-    "state": pa.string(),
-    "reason": pa.string(),
-    "records_read": pa.int64(),
-    "loaded": pa.int64(),
-    "superseded": pa.int64(),
-    "quarantined": pa.int64(),
-    "records_by_type": pa.string(),
-    "row_counts": pa.string(),
-    "control_totals": pa.string(),
-    "reasons": pa.string(),
-    "decoder_version": pa.string(),
-    "times_seen": pa.int64(),
-    "first_seen_at": pa.timestamp("us", tz="UTC"),
-    "last_seen_at": pa.timestamp("us", tz="UTC"),
-    "published_at": pa.timestamp("us", tz="UTC"),
-}
-LEDGER_SCHEMA = pa.schema(list(_EXPORTED.items()))
 
 
 def now() -> datetime:
@@ -131,12 +54,10 @@ class Ledger:
 
     def __init__(self, url: str | sa.URL, locks: Path) -> None:
         self._locks = locks
-        self._engine = sa.create_engine(url, connect_args=_connect_arguments(url))
-        if self._engine.dialect.name == "sqlite":
-            _prepare_sqlite(self._engine)
+        self._engine = open_engine(url)
         # Two processes that start together must not both create the tables.
         with file_lock(locks / "ledger.lock", timeout_seconds=60):
-            _metadata.create_all(self._engine)
+            create_tables(self._engine)
 
     def close(self) -> None:
         """Close all connections."""
@@ -165,6 +86,15 @@ class Ledger:
         with self._engine.begin() as session:
             return [dict(row) for row in session.execute(query).mappings()]
 
+    def delivered_at(self, source: str) -> datetime | None:
+        """When the source last delivered something that was taken; ``None`` when it never did."""
+        query = sa.select(sa.func.max(files_table.c.first_seen_at)).where(
+            files_table.c.source == source, files_table.c.state.in_(("published", "superseded"))
+        )
+        with self._engine.begin() as session:
+            found: datetime | None = session.execute(query).scalar_one_or_none()
+        return found
+
     def add(self, row: Mapping[str, Any]) -> None:
         """A new row; times of sight are set here."""
         moment = now()
@@ -188,6 +118,79 @@ class Ledger:
         with self._engine.begin() as session:
             session.execute(statement.values(**values))
 
+    def decoded(self, source: str, sha256: str, state: str, **values: Any) -> None:
+        """Change columns of one row after its bytes were decoded, and keep what that decoding gave."""
+        key = {"source": source, "sha256": sha256}
+        history = {name: values.get(name) for name in ("decoder_version", "settings_fingerprint")}
+        history |= {n: values.get(n, 0) for n in ("records_read", "loaded", "superseded", "quarantined")}
+        times = sa.func.coalesce(files_table.c.times_decoded, 0) + 1
+        with self._engine.begin() as session:
+            session.execute(
+                sa.update(files_table)
+                .where(*_equals(files_table, key))
+                .values(**values, state=state, times_decoded=times)
+            )
+            outcome = "refused" if state == "refused" else "published"
+            session.execute(
+                sa.insert(decodings_table).values(**key, **history, state=outcome, decoded_at=now())
+            )
+
+    def decodings(self, source: str, sha256: str) -> list[dict[str, Any]]:
+        """Every decoding of one content, the oldest first: by which version, with which outcome."""
+        query = sa.select(decodings_table).where(
+            *_equals(decodings_table, {"source": source, "sha256": sha256})
+        )
+        with self._engine.begin() as session:
+            return [dict(row) for row in session.execute(query.order_by("decoded_at")).mappings()]
+
+    def finish(self, source: str, sha256: str, targets: list[list[str]], replaced: Iterable[str]) -> None:
+        """A plan was carried out: the row is published, and the contents it took the place of are
+        superseded; in one transaction.
+        """
+        table = files_table
+        with self._engine.begin() as session:
+            session.execute(
+                sa.update(table)
+                .where(table.c.source == source, table.c.sha256 == sha256)
+                .values(
+                    state="published",
+                    published_at=now(),
+                    targets=targets,
+                    takes_place_of=[],
+                    superseded_by=None,
+                )
+            )
+            session.execute(
+                sa.update(table)
+                .where(table.c.source == source, table.c.sha256.in_(list(replaced)))
+                .values(state="superseded", superseded_by=sha256[:16], targets=[])
+            )
+
+    def replaced_by(self, source: str, sha256: str, states: Iterable[str]) -> list[dict[str, Any]]:
+        """Contents in one of ``states`` whose place ``sha256`` takes: each was once sent under a name that
+        now has ``sha256``, and no name has it any more.
+        """
+        seen, names, files = sightings_table, names_table, files_table
+        now_at = sa.select(seen.c.path).where(seen.c.source == source, seen.c.sha256 == sha256)
+        current = sa.select(seen.c.sha256).where(seen.c.source == source)
+        once = sa.select(names.c.sha256).where(names.c.source == source, names.c.path.in_(now_at))
+        query = sa.select(files).where(
+            files.c.source == source,
+            files.c.state.in_(list(states)),
+            files.c.sha256 != sha256,
+            files.c.sha256.in_(once),
+            files.c.sha256.not_in(current),
+        )
+        with self._engine.begin() as session:
+            return [dict(row) for row in session.execute(query).mappings()]
+
+    def names(self, source: str, sha256: str) -> list[str]:
+        """Every path under which a content was seen, the first first."""
+        table = names_table
+        query = sa.select(table.c.path).where(table.c.source == source, table.c.sha256 == sha256)
+        with self._engine.begin() as session:
+            return list(session.execute(query.order_by(table.c.first_seen_at, table.c.path)).scalars())
+
     def delete(self, source: str, sha256: str) -> None:
         """Forget a row, as a pull whose staged rows are gone and will be read again."""
         with self._engine.begin() as session:
@@ -205,6 +208,15 @@ class Ledger:
             )
             if not found.rowcount:
                 session.execute(sa.insert(sightings_table).values(**key, **values))
+            name = {**key, "sha256": sha256}
+            noted = session.execute(
+                sa.update(names_table).where(*_equals(names_table, name)).values(last_seen_at=now())
+            )
+            if not noted.rowcount:
+                moment = now()
+                session.execute(
+                    sa.insert(names_table).values(**name, first_seen_at=moment, last_seen_at=moment)
+                )
             if again:
                 session.execute(
                     sa.update(files_table)
@@ -235,7 +247,7 @@ class Ledger:
 
     def files(self, source: str | None = None) -> pa.Table:
         """The ledger as a table (schema ``LEDGER_SCHEMA``), for people and for the warehouse."""
-        rows = [{name: _plain(row[name]) for name in _EXPORTED} for row in self.rows(source)]
+        rows = [{name: _plain(row[name]) for name in EXPORTED} for row in self.rows(source)]
         return pa.Table.from_pylist(rows, schema=LEDGER_SCHEMA)
 
     def to_parquet(self, folder: Path) -> Path:
@@ -290,22 +302,3 @@ def _equals(table: sa.Table, key: Mapping[str, Any]) -> list[sa.ColumnElement[bo
 
 def _plain(value: Any) -> Any:
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
-
-
-def _connect_arguments(url: str | sa.URL) -> dict[str, Any]:
-    return {"timeout": 60} if sa.make_url(url).get_backend_name() == "sqlite" else {}
-
-
-def _prepare_sqlite(engine: sa.Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, record: Any) -> None:
-        # The driver must not open transactions by itself: they would begin as readers and fail to become
-        # writers.
-        connection.isolation_level = None
-        connection.execute("PRAGMA busy_timeout=60000")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    @event.listens_for(engine, "begin")
-    def _begun(session: sa.Connection) -> None:
-        session.exec_driver_sql("BEGIN IMMEDIATE")

@@ -51,6 +51,15 @@ def write_table(table: pa.Table, target: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def sync(path: Path) -> None:
+    """Wait until the bytes of a file, or the names in a folder, are on the disk and outlive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete what a killed :func:`write_table` left below ``folder``; call it while nobody writes there."""
     for path in folder.glob(f"**/{TEMPORARY_PREFIX}*"):

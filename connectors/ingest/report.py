@@ -29,6 +29,15 @@ class FileOutcome:
     reasons: dict[str, int] = field(default_factory=dict)
     message: str = ""
     business_date: date | None = None
+    size_bytes: int = 0
+    decoder_version: str = ""
+    undeclared: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By table: column → whether it was taken or left out; ``*`` is a whole record type."""
+
+    healed: int = 0
+    """Records that an earlier decoding had set aside and this one took."""
+
+    newly_quarantined: int = 0
 
     @property
     def is_new(self) -> bool:
@@ -59,6 +68,9 @@ class FileOutcome:
             reasons=dict(row["reasons"]),
             message=message or row["reason"] or "",
             business_date=row["business_date"],
+            size_bytes=row["size_bytes"],
+            decoder_version=row.get("decoder_version") or "",
+            undeclared=dict(row.get("undeclared") or {}),
         )
 
 

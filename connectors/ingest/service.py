@@ -6,7 +6,7 @@ works.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import date
 
 import sqlalchemy as sa
@@ -18,9 +18,11 @@ from connectors.ingest.file_feed import FileFeedRun
 from connectors.ingest.http_feed import HttpFeedRun
 from connectors.ingest.ledger import LEDGER_SCHEMA, Ledger
 from connectors.ingest.parquet import remove_leftovers
+from connectors.ingest.quarantine import QUARANTINE_SCHEMA
+from connectors.ingest.replay import Choice, Replayed, heal_rows, replay
 from connectors.ingest.report import FeedReport, PendingFile
 from connectors.ingest.sql_feed import SqlFeedRun
-from connectors.ingest.staging import QUARANTINE_SCHEMA, Publisher, raw_schema, write_empty
+from connectors.ingest.staging import Publisher, raw_schema, write_empty
 from connectors.paths import Paths
 from connectors.transport.http import HttpTransport
 from connectors.transport.sftp import SftpTransport
@@ -84,22 +86,38 @@ class Ingest:
                 self.export_ledger()
         return report
 
-    def redecode(self, feed: FeedConfig, file_ids: Collection[str] | None = None) -> FeedReport:
-        """Decode landed files again, after a decoder or a setting was mended; all of the feed when None.
+    def replay(
+        self,
+        feed: FeedConfig,
+        choice: Choice | None = None,
+        *,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> list[Replayed]:
+        """Decode the chosen landed files again, or read a database's rows in quarantine again; says what
+        changed. With ``dry_run`` nothing is written.
 
-        Each file's rows and quarantine are replaced. A file that is now refused keeps what was published.
+        Raises GridCRMError for a file that was never taken, and for a dry run of a database.
         """
-        report = FeedReport(feed.source)
         if feed.kind == "sql":
-            raise GridCRMError(f"feed {feed.source} reads a database: it has no landed files to decode again")
+            if dry_run:
+                raise GridCRMError(
+                    f"feed {feed.source} reads a database: its rows are read again, which a dry run cannot do"
+                )
+            self.run(feed, progress=progress)
         with self.ledger.feed_lock(feed.source, self._lock_timeout_seconds):
-            self._recover(feed, report)
-            decoder = FileFeedRun(self._paths, self.ledger, feed, _quiet)
-            for row in self.ledger.rows(feed.source):
-                if file_ids is None or row["file_id"] in file_ids:
-                    report.files.append(decoder.decode_landed(row))
-            self.export_ledger()
-        return report
+            if not dry_run:
+                self._recover(feed, FeedReport(feed.source))
+            if feed.kind == "sql":
+                found = heal_rows(self._paths, self.ledger, feed)
+            else:
+                found = []
+                for done in replay(self._paths, self.ledger, feed, choice or Choice(), dry_run=dry_run):
+                    found.append(done)
+                    (progress or _quiet)(f"{feed.source}: {done.name}: {done.state}, {done.healed} healed")
+            if not dry_run:
+                self.export_ledger()
+        return found
 
     def pending(self, feed: FeedConfig) -> list[PendingFile]:
         """What the source shows and the ledger has not; only looks."""

@@ -19,29 +19,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.formats import RECORD_NO, Reject
+from connectors.ingest import quarantine
 from connectors.ingest.ledger import Ledger, now
-from connectors.ingest.parquet import ROW_GROUP_ROWS, open_writer, remove_leftovers, write_table
+from connectors.ingest.parquet import ROW_GROUP_ROWS, open_writer, remove_leftovers, sync, write_table
+from connectors.ingest.quarantine import QUARANTINE_SCHEMA, quarantine_path
 from connectors.paths import Paths
 
 EMPTY_DATE = date(1970, 1, 1)
 FILE_ID = pa.field("_file_id", pa.string(), nullable=False)
 LOADED_AT = pa.field("_loaded_at", pa.timestamp("us", tz="UTC"), nullable=False)
 IS_DELETED = pa.field("_is_deleted", pa.bool_(), nullable=False)
-QUARANTINE_SCHEMA = pa.schema(
-    [
-        pa.field("source", pa.string()),
-        pa.field("file_id", pa.string()),
-        pa.field("file_name", pa.string()),
-        pa.field("record_no", pa.int64()),
-        pa.field("byte_offset", pa.int64()),
-        pa.field("raw", pa.binary()),
-        pa.field("rule", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("quarantined_at", pa.timestamp("us", tz="UTC")),
-    ]
-)
 _QUARANTINE_BATCH = 10_000
-_QUARANTINE = "quarantine"
 
 
 def raw_schema(declared: pa.Schema, *, with_deletes: bool = False) -> pa.Schema:
@@ -67,15 +55,26 @@ class StagedTables:
     """A decoder's sink: each table and the rejects into files of a staging folder. A context manager.
 
     Every row gets the file's id and the moment of loading. Leaving the block on an error removes what was
-    staged.
+    staged. ``earlier`` is the quarantine of an earlier decoding of the same bytes: it is carried on.
     """
 
     def __init__(
-        self, folder: Path, source: str, file_id: str, file_name: str, schemas: Mapping[str, pa.Schema]
+        self,
+        folder: Path,
+        source: str,
+        file_id: str,
+        file_name: str,
+        schemas: Mapping[str, pa.Schema],
+        earlier: Path | None = None,
     ) -> None:
         self.folder = folder
         self.rows: dict[str, int] = {}
         self.rejects = 0
+        self.member: str | None = None
+        """The file within the archive that is being decoded; rejects carry its name."""
+        self.changes: quarantine.Changes | None = None
+        """After the block: what became of the earlier quarantine, where there was one."""
+        self._earlier = earlier
         self._source, self._file_id, self._file_name = source, file_id, file_name
         self._schemas = schemas
         self._loaded_at = now()
@@ -99,6 +98,11 @@ class StagedTables:
             writer.close()
         if kind is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        if self._earlier is not None and self._earlier.exists():
+            self.changes = quarantine.merge(self._earlier, self.folder / f"{quarantine.NAME}.parquet")
+        for table in self._tables():
+            sync(self.folder / f"{table}.parquet")
 
     def write(self, table: str, batch: pa.RecordBatch) -> None:
         """Take rows of one table."""
@@ -121,6 +125,10 @@ class StagedTables:
                 "rule": reject.rule,
                 "reason": reject.reason,
                 "quarantined_at": self._loaded_at,
+                "member": self.member,
+                "column_name": reject.column,
+                "state": "open",
+                "last_seen_at": self._loaded_at,
             }
         )
         self.rejects += 1
@@ -130,15 +138,18 @@ class StagedTables:
     def targets(self, paths: Paths, load_date: date) -> list[tuple[Path, Path]]:
         """Staged file and final place of every table that has rows, and of the quarantine."""
         found = []
-        for table in sorted(self._writers):
+        for table in self._tables():
             staged = self.folder / f"{table}.parquet"
-            if table == _QUARANTINE:
-                folder = raw_folder(paths, "gridcrm", "quarantine", load_date)
-                found.append((staged, folder / f"{self._source}-{self._file_id}.parquet"))
+            if table == quarantine.NAME:
+                found.append((staged, quarantine_path(paths, self._source, self._file_id, load_date)))
             else:
                 folder = raw_folder(paths, self._source, table, load_date)
                 found.append((staged, folder / f"{self._file_id}.parquet"))
         return found
+
+    def _tables(self) -> list[str]:
+        carried = {quarantine.NAME} if self.changes is not None else set()
+        return sorted({*self._writers, *carried})
 
     def _flush(self, table: str) -> None:
         batches = self._waiting.pop(table, [])
@@ -159,10 +170,10 @@ class StagedTables:
     def _flush_rejects(self) -> None:
         if not self._rejected:
             return
-        writer = self._writers.get(_QUARANTINE)
+        writer = self._writers.get(quarantine.NAME)
         if writer is None:
-            path = self.folder / f"{_QUARANTINE}.parquet"
-            writer = self._writers[_QUARANTINE] = open_writer(path, QUARANTINE_SCHEMA)
+            path = self.folder / f"{quarantine.NAME}.parquet"
+            writer = self._writers[quarantine.NAME] = open_writer(path, QUARANTINE_SCHEMA)
         writer.write_table(pa.Table.from_pylist(self._rejected, schema=QUARANTINE_SCHEMA))
         self._rejected.clear()
 
@@ -185,23 +196,27 @@ class Publisher:
         moves: Iterable[tuple[Path, Path]],
         counts: Mapping[str, Any],
         new_row: Mapping[str, Any] | None = None,
+        takes_place_of: Iterable[Mapping[str, Any]] = (),
     ) -> None:
-        """Rename every staged file into place; replaces what an earlier decoding of the same bytes published.
+        """Rename every staged file into place; replaces what an earlier decoding of the same bytes published,
+        and what was published of the contents (rows of the ledger) in ``takes_place_of``.
 
         The plan is in the ledger before the first rename, so that a killed run is finished by the next. A
         pull of a SQL table has no row before it is published: it gives ``new_row``.
         """
         earlier = self.ledger.get(source, sha256)
-        old = {move[1] for move in (earlier or {}).get("targets", [])}
+        replaced = list(takes_place_of)
+        old = {move[1] for row in (earlier or {}, *replaced) for move in row.get("targets") or []}
         plan = [[self._relative(staged), self._relative(final)] for staged, final in moves]
-        # Finals of the earlier decoding stay in the plan with nothing staged: they are to be removed.
+        # What is replaced stays in the plan with nothing staged: it is to be removed.
         dropped = [["", final] for final in sorted(old - {final for _, final in plan})]
-        planned = {**counts, "state": "publishing", "targets": plan + dropped}
+        contents = [row["sha256"] for row in replaced]
+        planned = {**counts, "targets": plan + dropped, "takes_place_of": contents}
         if new_row is not None:
-            self.ledger.add({**new_row, **planned})
+            self.ledger.add({**new_row, **planned, "state": "publishing"})
         else:
-            self.ledger.update(source, sha256, **planned)
-        self._finish(source, sha256, plan + dropped)
+            self.ledger.decoded(source, sha256, "publishing", **planned)
+        self._finish(source, sha256, plan + dropped, contents)
 
     def recover(self, source: str) -> list[str]:
         """Finish what a killed run had planned; returns the names concerned. Call under the feed's lock."""
@@ -213,7 +228,7 @@ class Publisher:
                 for staged, final in row["targets"]
             )
             if whole:
-                self._finish(source, row["sha256"], row["targets"])
+                self._finish(source, row["sha256"], row["targets"], row["takes_place_of"] or [])
             elif row["path"].startswith("sql:"):
                 # Nothing was published of it yet and the source still has the rows.
                 self.ledger.delete(source, row["sha256"])
@@ -223,8 +238,13 @@ class Publisher:
         remove_leftovers(self.paths.raw / source)
         return names
 
-    def _finish(self, source: str, sha256: str, plan: list[list[str]]) -> None:
-        for staged, final in plan:
+    def _finish(self, source: str, sha256: str, plan: list[list[str]], replaced: list[str]) -> None:
+        """Carry out a plan: what comes first, then what goes, then the ledger's word. Each step twice is
+        as good as once.
+        """
+        folders = set()
+        # The new comes before the old goes: a reader in between sees a row twice rather than not at all.
+        for staged, final in sorted(plan, key=lambda move: not move[0]):
             target = self.paths.root / final
             if not staged:
                 target.unlink(missing_ok=True)
@@ -233,8 +253,11 @@ class Publisher:
             target.parent.mkdir(parents=True, exist_ok=True)
             if origin.exists():
                 os.replace(origin, target)
+                folders |= {target.parent, target.parent.parent}
+        for folder in sorted(folders):
+            sync(folder)
         kept = [move for move in plan if move[0]]
-        self.ledger.update(source, sha256, state="published", published_at=now(), targets=kept)
+        self.ledger.finish(source, sha256, kept, replaced)
         if kept:
             shutil.rmtree((self.paths.root / kept[0][0]).parent, ignore_errors=True)
 

@@ -192,6 +192,11 @@ class SftpTransport:
             data: bytes = remote.read()
             return data
 
+    def probe(self, remote_path: str) -> None:
+        """Open a file and read its first byte; raises TransportError when that is not allowed."""
+        with self._clear(f"reading {remote_path}"), self._session.open(remote_path, "rb") as remote:
+            remote.read(1)
+
     def size(self, remote_path: str) -> int | None:
         """Bytes of a regular file, None when there is none of that name."""
         try:

@@ -1,7 +1,7 @@
 """The mainframe's nightly extract, as it writes it: EBCDIC records by day.
 
 Belongs here: which record the CIS writes on which night and its layout
-(orchestration/feeds/copybooks/cis_extract.cpy). Does not belong here: how bytes of a field are made
+(orchestration/feeds/cis/cis_extract.cpy). Does not belong here: how bytes of a field are made
 (ebcdic.py), nor the bills themselves (billing.py).
 """
 

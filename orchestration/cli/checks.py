@@ -20,8 +20,8 @@ from typing import Final, Literal, TypeVar
 from connectors.activation import PushConfig, load_pushes
 from connectors.connections import Connections, load_connections
 from connectors.errors import GridCRMError
-from connectors.ingest import FeedConfig
-from connectors.ingest.config import load_feed
+from connectors.ingest import FeedConfig, load_feed
+from connectors.ingest.loading import FILE_NAME
 from connectors.paths import Paths
 from orchestration.settings import Settings
 
@@ -103,6 +103,12 @@ def data_root(paths: Paths) -> Iterator[Finding]:
     if not root.exists():
         yield Finding("data", "root", "note", f"{root} is not there yet", "`make demo` makes and fills it")
         return
+    for name in ("landing", "raw", "state"):
+        folder = root / name
+        if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+            yield Finding(
+                "data", name, "wrong", f"{folder} cannot be written", "give it to the user that runs GridCRM"
+            )
     free = shutil.disk_usage(root).free
     state: State = "ok" if free >= MIN_FREE_BYTES else "wrong"
     advice = "" if state == "ok" else "free some space, or set GRIDCRM_DATA to a larger disk"
@@ -196,9 +202,9 @@ def configuration(settings: Settings) -> tuple[Configuration, list[Finding]]:
     load = partial(load_connections, settings.connections, settings.environment())
     connections = _attempt(findings, "connections", settings.connections.name, load)
     feeds: dict[str, FeedConfig] = {}
-    files = sorted(settings.feeds.glob("*.yaml"))
+    files = sorted(settings.feeds.glob(f"*/{FILE_NAME}"))
     for path in files:
-        feed = _attempt(findings, "feeds", path.name, partial(load_feed, path))
+        feed = _attempt(findings, "feeds", path.parent.name, partial(load_feed, path))
         if feed is not None:
             feeds[feed.source] = feed
     if not files:

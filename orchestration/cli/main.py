@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from connectors.errors import GridCRMError
-from orchestration.cli import decode, demo, doctor
+from orchestration.cli import decode, demo, doctor, replay, schema
 
 EXIT_REFUSED = 2
 """Exit code of every error that a person can mend; usage errors have the same, as in every click program."""
@@ -58,6 +58,8 @@ app.command("real")(demo.real)
 app.command("ui")(demo.ui)
 app.command("docs")(demo.docs)
 app.command("decode")(decode.decode)
+app.command("replay")(replay.replay)
+app.command("schema")(schema.schema)
 app.command("doctor")(doctor.doctor)
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Whether the systems that are configured answer, and let us do what feeds and pushes need.
 
-Belongs here: logging in, listing the directories of feeds and pushes, looking at their tables. Nothing is
-written and no file is read. Does not belong here: how a system is spoken to (``connectors.transport``).
+Belongs here: logging in, listing the directories of feeds and pushes, reading the first byte of a file and
+the first event of a stream, looking at tables. Nothing is written or taken. Does not belong here: how a
+system is spoken to (``connectors.transport``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from connectors.connections import Connection, HttpConnection, SftpConnection, S
 from connectors.destinations.settings import SqlSettings
 from connectors.errors import GridCRMError
 from connectors.ingest import FeedConfig
+from connectors.ingest.complete import Completeness
+from connectors.ingest.settings import FileConfig, HttpFeedConfig
+from connectors.transport.http import HttpTransport
 from connectors.transport.sftp import SftpTransport
 from connectors.transport.sql import SqlTransport
 from orchestration.cli.checks import Configuration, Finding
@@ -58,6 +62,8 @@ def _connection(name: str, configured: Configuration) -> list[Finding]:
         found += _directories(connection, feeds, pushes)
     elif isinstance(connection, SqlConnection):
         found += _tables(connection, feeds, pushes)
+    else:
+        found += _events(connection, feeds)
     return found
 
 
@@ -72,24 +78,59 @@ def _advice(connection: Connection) -> str:
 def _directories(
     connection: SftpConnection, feeds: Iterable[FeedConfig], pushes: Iterable[PushConfig]
 ) -> Iterator[Finding]:
-    wanted = [("feeds", feed.name, feed.file.directory) for feed in feeds if feed.file is not None]
+    wanted: list[tuple[str, str, str, FileConfig | None]]
+    wanted = [("feeds", feed.name, feed.file.directory, feed.file) for feed in feeds if feed.file is not None]
     wanted += [
-        ("pushes", push.name, directory)
+        ("pushes", push.name, directory, None)
         for push in pushes
         if isinstance(directory := getattr(push.destination, "directory", None), str)
     ]
     if not wanted:
         return
     with SftpTransport(connection) as sftp:
-        for area, name, directory in wanted:
+        for area, name, directory, file in wanted:
             advice = (
                 f"make {directory} on the server of {connection.name}, and let {connection.username} list it"
+                + (" and read its files" if file else "")
             )
-            yield _finding(area, name, partial(_listed, sftp, directory), advice)
+            yield _finding(area, name, partial(_listed, sftp, directory, file), advice)
 
 
-def _listed(sftp: SftpTransport, directory: str) -> str:
-    return f"{directory}: {len(sftp.list(directory).files)} files"
+def _listed(sftp: SftpTransport, directory: str, file: FileConfig | None) -> str:
+    """List a directory; of a feed's files, read the first byte of the newest."""
+    listing = sftp.list(directory)
+    if file is None:
+        return f"{directory}: {len(listing.files)} files"
+    mine = [item for item in listing.files if Completeness(file).is_wanted(item.name)]
+    counted = f"{directory}: {len(listing.files)} files, {len(mine)} of them the feed's"
+    if not mine:
+        return counted
+    newest = max(mine, key=lambda item: item.modified_at)
+    sftp.probe(newest.path)
+    return f"{counted}; {newest.name} can be read"
+
+
+def _events(connection: HttpConnection, feeds: Iterable[FeedConfig]) -> Iterator[Finding]:
+    with HttpTransport(connection) as http:
+        for feed in feeds:
+            if feed.http is not None:
+                advice = f"check the token of {connection.name} and its right to {feed.http.path}"
+                yield _finding("feeds", feed.name, partial(_first_event, http, feed.http), advice)
+
+
+def _first_event(http: HttpTransport, config: HttpFeedConfig) -> str:
+    """Ask for one event, as the feed would: that needs the path, the token and its right."""
+    pages = http.pages(
+        config.path,
+        cursor=None,
+        cursor_parameter=config.cursor_parameter,
+        limit_parameter=config.limit_parameter,
+        page_size=1,
+        records=config.records,
+        next_cursor=config.next_cursor,
+    )
+    page = next(pages, None)
+    return f"{config.path}: the token is accepted, {'there are events' if page else 'no event yet'}"
 
 
 def _tables(

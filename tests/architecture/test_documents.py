@@ -18,7 +18,7 @@ from typer.main import get_command
 from connectors.activation import load_pushes
 from connectors.connections import load_connections
 from connectors.formats import RefusedFile, decode_file, registry
-from connectors.ingest.config import load_feed
+from connectors.ingest import load_feed
 from orchestration.cli.main import app
 from orchestration.scoring import SCORES, ScoreContext
 from orchestration.settings import HERE, Settings
@@ -42,7 +42,10 @@ def blocks() -> dict[str, str]:
 
 
 def written(name: str, folder: Path) -> Path:
-    path = folder / Path(name).name
+    # A feed is read from a folder that is called as it.
+    path = (
+        folder / Path(name).parent.name / Path(name).name if "/feeds/" in name else folder / Path(name).name
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(blocks()[name], encoding="utf-8")
     return path
@@ -60,7 +63,7 @@ def module(name: str, folder: Path) -> ModuleType:
 
 
 def test_the_feed_loads(tmp_path: Path) -> None:
-    feed = load_feed(written("orchestration/feeds/assistance.yaml", tmp_path))
+    feed = load_feed(written("orchestration/feeds/assistance/defs.yaml", tmp_path))
     assert feed.schemas()["grant"].names == [
         "_record_no",
         "grant_id",
@@ -138,7 +141,7 @@ def test_the_format_decodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_block_that_names_a_file_is_tried_here() -> None:
     assert set(blocks()) == {
-        "orchestration/feeds/assistance.yaml",
+        "orchestration/feeds/assistance/defs.yaml",
         "orchestration/connections.yaml",
         "orchestration/scoring/complaints.py",
         "orchestration/pushes/crm_complaint_risk.yaml",

@@ -134,10 +134,12 @@ OWN_SCHEMAS: Mapping[str, pa.Schema] = {
     "gridcrm/ingestion_ledger": _schema(
         "source:t file_id:t sha256:t path:t name:t size_bytes:i business_date:d state:t reason:t "
         "records_read:i loaded:i superseded:i quarantined:i records_by_type:t row_counts:t control_totals:t "
-        "reasons:t decoder_version:t times_seen:i first_seen_at:ts last_seen_at:ts published_at:ts"
+        "reasons:t decoder_version:t times_seen:i first_seen_at:ts last_seen_at:ts published_at:ts "
+        "superseded_by:t undeclared:t times_decoded:i"
     ),
     "gridcrm/quarantine": _schema(
-        "source:t file_id:t file_name:t record_no:i byte_offset:i raw:x rule:t reason:t quarantined_at:ts"
+        "source:t file_id:t file_name:t record_no:i byte_offset:i raw:x rule:t reason:t quarantined_at:ts "
+        "member:t column_name:t state:t last_seen_at:ts replayed_at:ts"
     ),
     "gridcrm/push_receipt": _schema(
         "receipt_id:i push:t destination:t key:t op:t state:t message:t payload_hash:t batch_id:t attempt:i "

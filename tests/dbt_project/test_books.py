@@ -18,6 +18,7 @@ BOOKS = {
     "staging.stg_gridcrm__quarantine",
     "staging.stg_gridcrm__push_receipt",
     "unified.ingestion_ledger",
+    "unified.ingestion_quarantine",
     "unified.fct_push_receipt",
     "unified.identity_review_queue",
 }
@@ -35,6 +36,24 @@ def test_ledger_says_what_became_of_each_file(warehouse: Warehouse) -> None:
         (town_books.TORN, "refused", None, 2, 1, False),
         (town_books.LANDED, "landed", None, 0, 0, False),
         (town_books.PULL, "published", True, 0, 0, True),
+        (town_books.OLDER, "superseded", True, 2, 0, False),
+    ]
+    assert warehouse.rows(
+        "select file_id, superseded_by_file_id from unified.ingestion_ledger where state = 'superseded'"
+    ) == [(town_books.OLDER, town_books.GOOD)]
+
+
+def test_quarantine_says_what_waits_for_a_fix_and_what_was_healed(warehouse: Warehouse) -> None:
+    found = warehouse.rows(
+        """
+        select record_no, archive_member, rule, state, replayed_at is not null, business_date is not null
+        from unified.ingestion_quarantine order by record_no
+        """
+    )
+    assert found == [
+        (3, "a.csv", "bad_value", "open", False, True),
+        (7, "a.csv", "bad_value", "open", False, True),
+        (8, "a.csv", "bad_value", "healed", True, True),
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from tests.dbt_project.raw_tables import AS_OF, FIRST_DAY, account_no, at, contact_id, customer_id, write
 
 EPOCH = date(1970, 1, 1)
-GOOD, TORN, LANDED, PULL = "aa" * 8, "bb" * 8, "cc" * 8, "dd" * 8
+GOOD, TORN, LANDED, PULL, OLDER = "aa" * 8, "bb" * 8, "cc" * 8, "dd" * 8, "ee" * 8
 #: A value that stands in the bytes of a quarantined record, and one by which a card is looked up.
 SECRET_IN_BYTES = "Ann Archer"
 PHONE = "+16085550101"
@@ -43,12 +43,14 @@ def _ledger() -> list[tuple[Any, ...]]:
         reason = "control total 'records' declares 9, found 3" if state == "refused" else None
         day = None if file_id == PULL else FIRST_DAY
         published_at = seen if state == "published" else None
-        words = (json.dumps(totals, sort_keys=True), "{}", "test/1", 1, seen, seen, published_at)
+        by = GOOD if state == "superseded" else None
+        words = (json.dumps(totals, sort_keys=True), "{}", "test/1", 1, seen, seen, published_at, by, "{}", 1)
         taken = (source, file_id, file_id * 4, f"/{source}/{name}", name, 10, day, state, reason)
         return (*taken, *counts, "{}", "{}", *words)
 
     return [
         row("mdm", GOOD, "published", (10, 6, 2, 2), _TOTALS),
+        row("mdm", OLDER, "superseded", (9, 9, 0, 0), _TOTALS),
         row("cis", TORN, "refused", (0, 0, 0, 0), _WRONG),
         row("cis", LANDED, "landed", (0, 0, 0, 0), []),
         row("crm", PULL, "published", (4, 4, 0, 0), []),
@@ -67,8 +69,13 @@ def _quarantine() -> list[tuple[Any, ...]]:
             "bad_value",
             "value 41 of 96 is not a number",
             at(FIRST_DAY),
+            "a.csv",
+            None,
+            state,
+            at(AS_OF),
+            at(AS_OF) if state == "healed" else None,
         )
-        for record_no in (3, 7)
+        for record_no, state in ((3, "open"), (7, "open"), (8, "healed"))
     ]
 
 

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import yaml
 
@@ -20,6 +20,7 @@ from connectors.connections import (
     load_connections,
 )
 from connectors.ingest import FeedConfig, load_feed
+from connectors.ingest.loading import FILE_NAME, TYPE
 from connectors.paths import Paths
 
 CALLS = """
@@ -56,9 +57,9 @@ def make_feed(folder: Path, text: str = CALLS, **changes: Any) -> FeedConfig:
         for name in outer:
             section = section[name]
         section[last] = value
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{data['source']}.yaml"
-    path.write_text(yaml.safe_dump(data, sort_keys=False))
+    path = folder / data["source"] / FILE_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump({"type": TYPE, "attributes": data}, sort_keys=False))
     return load_feed(path)
 
 
@@ -95,9 +96,12 @@ def gzipped(data: bytes) -> bytes:
 
 def raw_rows(paths: Paths, source: str, table: str) -> pa.Table:
     """All rows of a raw table as dbt sees them."""
-    folder = paths.raw / source / table
-    # Arrow skips names that begin with an underscore unless told; DuckDB, for which they are, does not.
-    return ds.dataset(folder, format="parquet", partitioning="hive", ignore_prefixes=["."]).to_table()
+    with duckdb.connect() as db:
+        db.execute("set TimeZone = 'UTC'")
+        return db.execute(
+            f"from read_parquet('{paths.raw}/{source}/{table}/**/*.parquet', hive_partitioning = true, "
+            "union_by_name = true)"
+        ).to_arrow_table()
 
 
 def ledger_copy(paths: Paths) -> list[dict[str, Any]]:

@@ -259,4 +259,5 @@ FORMAT = Format(
     description="COBOL extracts in EBCDIC or ASCII, laid out by a copybook",
     decode=decode,
     schema=schema,
+    settings=CopybookSettings,
 )

@@ -220,4 +220,5 @@ FORMAT = Format(
     description="AEMO NEM12 interval and NEM13 accumulation meter data",
     decode=decode,
     schema=schema,
+    settings=Nem12Settings,
 )

@@ -14,6 +14,7 @@ set_aside as (
         file_id,
         count(*) as n_records
     from {{ ref('stg_gridcrm__quarantine') }}
+    where state = 'open'
     group by source, file_id
 )
 

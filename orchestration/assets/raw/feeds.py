@@ -1,15 +1,18 @@
 """From a feed's YAML to the assets of its tables.
 
-Belongs here: specs, metadata and checks of raw tables. Does not belong here: fetching or decoding
-(connectors/ingest), or what one certain source needs (its YAML).
+Belongs here: specs and checks of raw tables. Does not belong here: fetching or decoding (connectors/ingest),
+what is shown (metadata.py), when a table is stale (freshness.py), what one certain source needs (its YAML).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 
-from connectors.ingest import FeedConfig, FeedReport, FileOutcome
+from connectors.ingest import FeedConfig, FeedReport
 from orchestration.assets.metadata import markdown_table, owner, table_schema
+from orchestration.assets.raw import freshness
+from orchestration.assets.raw.metadata import feed_metadata, run_metadata
 from orchestration.failures import RETRIES, one_clear_line
 from orchestration.gateway import Gateway
 from orchestration.partitions import window
@@ -18,8 +21,6 @@ BALANCE = "records_balance"
 TOTALS = "control_totals_hold"
 TAKEN = "every_file_taken"
 KINDS = {"file": "sftp", "sql": "postgres", "http": "http"}
-# Metadata must stay readable: a long backfill names its first files and counts the rest.
-MOST_FILES_SHOWN = 30
 
 
 def asset_key(source: str, table: str) -> dg.AssetKey:
@@ -27,7 +28,14 @@ def asset_key(source: str, table: str) -> dg.AssetKey:
     return dg.AssetKey(["raw", source, table])
 
 
-def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def raw_tables(feeds: Iterable[FeedConfig]) -> list[dg.AssetKey]:
+    """The raw assets of all these feeds."""
+    return [asset_key(feed.source, table) for feed in feeds for table in feed.tables]
+
+
+def build_feed_assets(
+    feed: FeedConfig, partitions: dg.PartitionsDefinition, time_zone: str
+) -> dg.AssetsDefinition:
     """One op that runs the feed and materializes each of its tables."""
     partitions_def = partitions if feed.partitioned else None
     kinds = {KINDS[feed.kind], feed.format if feed.file else "sqlalchemy", "parquet"}
@@ -41,7 +49,9 @@ def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> 
             kinds=kinds,
             tags={"source": feed.source},
             partitions_def=partitions_def,
-            metadata=table_schema(
+            freshness_policy=freshness.policy(feed, time_zone),
+            metadata=feed_metadata(feed)
+            | table_schema(
                 {
                     field.name: (str(field.type), table.columns[field.name].description)
                     for field in schemas[name]
@@ -60,6 +70,8 @@ def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> 
         dg.AssetCheckSpec(TAKEN, asset=checked, blocking=feed.on_refused == "block", description="No file "
                           "of this run was refused. A refused file stays in landing, nothing of it loaded."),
     ]  # fmt: skip
+    if feed.freshness is not None:
+        checks.append(freshness.check_spec(checked))
 
     @dg.multi_asset(
         name=f"ingest_{feed.source}",
@@ -73,47 +85,28 @@ def build_feed_assets(feed: FeedConfig, partitions: dg.PartitionsDefinition) -> 
     def ingest(context: dg.AssetExecutionContext, gateway: Gateway) -> Iterator[dg.MaterializeResult]:
         asked = window(dict(context.run.tags)) if feed.partitioned else None
         with one_clear_line():
-            report = gateway.ingest().run(
+            opened = gateway.ingest()
+            report = opened.run(
                 feed,
                 start=asked.start if asked else None,
                 end=asked.end if asked else None,
                 progress=context.log.info,
             )
+            delivered_at = opened.ledger.delivered_at(feed.source)
         for message in report.messages:
             context.log.warning(message)
-        yield from _results(feed, report, checked)
+        found = list(_checks(report))
+        if feed.freshness is not None:
+            found.append(freshness.check_result(feed, delivered_at, datetime.now(UTC), time_zone))
+        for name in feed.tables:
+            key = asset_key(feed.source, name)
+            yield dg.MaterializeResult(
+                asset_key=key,
+                metadata=run_metadata(feed, report, name),
+                check_results=found if key == checked else [],
+            )
 
     return ingest
-
-
-def _results(feed: FeedConfig, report: FeedReport, checked: dg.AssetKey) -> Iterator[dg.MaterializeResult]:
-    for name in feed.tables:
-        key = asset_key(feed.source, name)
-        yield dg.MaterializeResult(
-            asset_key=key,
-            metadata=_metadata(report, name),
-            check_results=list(_checks(report)) if key == checked else [],
-        )
-
-
-def _metadata(report: FeedReport, table: str) -> dict[str, dg.MetadataValue]:
-    taken = [f for f in report.files if f.state != "known"]
-    return {
-        "rows_added": dg.MetadataValue.int(report.rows.get(table, 0)),
-        "files_taken": dg.MetadataValue.int(len(taken)),
-        "files_already_known": dg.MetadataValue.int(len(report.files) - len(taken)),
-        "records": dg.MetadataValue.md(
-            markdown_table(
-                ["file", "state", "read", "loaded", "superseded", "quarantined"],
-                [_file_row(f) for f in taken[:MOST_FILES_SHOWN]],
-                rest=len(taken) - MOST_FILES_SHOWN,
-            )
-        ),
-    }
-
-
-def _file_row(f: FileOutcome) -> Sequence[object]:
-    return [f.name, f.state, f.records_read, f.loaded, f.superseded, f.quarantined]
 
 
 def _checks(report: FeedReport) -> Iterator[dg.AssetCheckResult]:

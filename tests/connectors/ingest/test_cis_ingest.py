@@ -121,9 +121,9 @@ def test_a_wrong_or_missing_trailer_refuses_the_file_and_loses_nothing(
 
 
 def test_the_copybook_is_the_contract() -> None:
-    assert yaml.safe_load((FEEDS / "cis.yaml").read_text())["file"]["settings"]["copybook"] == (
-        "copybooks/cis_extract.cpy"
-    )
-    lines = (FEEDS / "copybooks" / "cis_extract.cpy").read_text().splitlines()
+    assert yaml.safe_load((FEEDS / "cis" / "defs.yaml").read_text())["attributes"]["file"]["settings"][
+        "copybook"
+    ] == ("cis_extract.cpy")
+    lines = (FEEDS / "cis" / "cis_extract.cpy").read_text().splitlines()
     assert max(map(len, lines)) <= 72
     assert sum("REDEFINES HEADER-REC" in line for line in lines) == 7

@@ -70,8 +70,8 @@ def test_the_same_content_by_another_name_is_known_and_other_content_by_the_same
     (out / "calls_20261101.csv").write_bytes(calls_csv(1, 4))
 
     report = ingest.run(feed)
-    assert states(report) == {"calls_20261101.csv": "loaded", "calls_20261101_resent.csv": "known"}
-    assert "same content as calls_20261101.csv" in report.files[1].message
+    # The content left its first name and is then found under its second: it stays, the other comes beside it.
+    assert [outcome.state for outcome in report.files] == ["loaded", "loaded"]
     assert raw_rows(paths, "calls", "call").num_rows == 7
     (resent,) = [row for row in ledger_copy(paths) if row["row_counts"] == {"call": 3}]
     assert resent["times_seen"] == 2
@@ -122,7 +122,7 @@ def test_a_file_that_grows_is_left_until_it_stands_still(
         if len(waited) == 1:
             growing.write_bytes(whole[:2000])
 
-    monkeypatch.setattr("connectors.ingest.file_feed.time", SimpleNamespace(sleep=grow))
+    monkeypatch.setattr("connectors.ingest.complete.time", SimpleNamespace(sleep=grow))
     report = ingest.run(feed)
     assert report.rows == {"call": 2}
     assert report.waiting == ["calls_20261101.csv: its size still changes"]
@@ -159,43 +159,6 @@ def test_a_refused_file_loads_once_the_setting_is_mended(
     mended = make_feed(tmp_path / "feeds", file__settings={"delimiter": ";"})
     assert ingest.run(mended).rows == {"call": 3}
     assert ledger_copy(paths)[0]["reason"] is None
-
-
-def test_bad_records_are_kept_aside_and_load_after_a_fix(
-    ingest: Ingest, tmp_path: Path, out: Path, paths: Paths
-) -> None:
-    (out / "calls_20261101.csv").write_bytes(calls_csv(1, 10, bad=2))
-    report = ingest.run(make_feed(tmp_path / "feeds"))
-    (outcome,) = report.files
-    assert outcome.state == "quarantined_some"
-    assert (outcome.records_read, outcome.loaded, outcome.quarantined) == (10, 8, 2)
-    quarantine = raw_rows(paths, "gridcrm", "quarantine")
-    assert quarantine.num_rows == 2
-    kept = quarantine.to_pylist()[0]
-    assert kept["raw"].rstrip() == b"D01-0,2026-11-01T12:00:00-06:00,soon"
-    assert (kept["source"], kept["record_no"], kept["file_id"]) == ("calls", 2, outcome.file_id)
-    assert "soon" not in kept["reason"]
-
-    again = ingest.redecode(make_feed(tmp_path / "feeds"))
-    assert again.files[0].quarantined == 2
-    assert raw_rows(paths, "calls", "call").num_rows == 8
-    assert raw_rows(paths, "gridcrm", "quarantine").num_rows == 2
-
-    lenient = make_feed(tmp_path / "feeds", tables__call__columns__talk_seconds__type="string")
-    fixed = ingest.redecode(lenient, [outcome.file_id])
-    assert fixed.files[0].state == "loaded"
-    assert raw_rows(paths, "gridcrm", "quarantine").num_rows == 0
-
-
-def test_decoding_again_what_is_then_refused_keeps_what_was_published(
-    ingest: Ingest, tmp_path: Path, out: Path, paths: Paths
-) -> None:
-    (out / "calls_20261101.csv").write_bytes(calls_csv(1, 10))
-    ingest.run(make_feed(tmp_path / "feeds"))
-    wrong = make_feed(tmp_path / "feeds", file__settings={"delimiter": ";"})
-    assert ingest.redecode(wrong).refused
-    assert raw_rows(paths, "calls", "call").num_rows == 10
-    assert ledger_copy(paths)[0]["state"] == "published"
 
 
 def test_names_and_links_that_lead_elsewhere_are_refused(

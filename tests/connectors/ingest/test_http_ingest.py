@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connectors.ingest import FeedConfig, Ingest
-from connectors.ingest.file_feed import FileFeedRun
+from connectors.ingest.decoding import LandedFiles
 from connectors.paths import Paths
 from connectors.transport import TransportError
 from tests.support.http_server import EventServer
@@ -76,7 +76,7 @@ def test_a_kill_after_landing_loses_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(FileFeedRun, "decode_landed", killed)
+        patched.setattr(LandedFiles, "publish", killed)
         with pytest.raises(KeyboardInterrupt):
             ingest.run(feed)
     assert ingest.pending(feed) == [], "the cursor moved with the landing"

@@ -70,8 +70,8 @@ class _Tables:
 
 
 def test_the_products_decoder_reads_every_night_by_the_copybook(clean_world: Made) -> None:
-    settings = yaml.safe_load((FEEDS / "cis.yaml").read_text())["file"]["settings"]
-    settings["copybook"] = str(FEEDS / settings["copybook"])
+    settings = yaml.safe_load((FEEDS / "cis" / "defs.yaml").read_text())["attributes"]["file"]["settings"]
+    settings["copybook"] = str(FEEDS / "cis" / settings["copybook"])
     latest: dict[int, dict[str, Any]] = {}
     bills: dict[int, dict[str, Any]] = {}
     payments: dict[int, dict[str, Any]] = {}

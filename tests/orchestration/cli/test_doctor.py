@@ -85,8 +85,8 @@ def deployment(tmp_path: Path, sftp: SftpTestServer, postgres: PostgresTestServe
     engine.dispose()
     for name in ("feeds", "pushes", "dbt/target", "data", "dagster"):
         (tmp_path / name).mkdir(parents=True)
-    for feed in ("oms", "collections"):
-        shutil.copy(FEEDS / f"{feed}.yaml", tmp_path / "feeds")
+    for feed in ("oms", "collections", "campaign"):
+        shutil.copytree(FEEDS / feed, tmp_path / "feeds" / feed)
     for push in ("dialer_call_list", "crm_inbound_card"):
         shutil.copy(PUSHES / f"{push}.yaml", tmp_path / "pushes")
     (tmp_path / "dbt" / "dbt_project.yml").write_text("name: x\n")
@@ -134,7 +134,7 @@ def deployment(tmp_path: Path, sftp: SftpTestServer, postgres: PostgresTestServe
 
 def _tables() -> Iterator[tuple[str, str, list[str]]]:
     """Schema, name and columns of every table that the copied feed and push speak of."""
-    feed = yaml.safe_load((FEEDS / "collections.yaml").read_text())
+    feed = yaml.safe_load((FEEDS / "collections" / "defs.yaml").read_text())["attributes"]
     for name, table in feed["tables"].items():
         yield feed["sql"]["schema"], table.get("name", name), list(table["columns"])
     push = yaml.safe_load((PUSHES / "crm_inbound_card.yaml").read_text())
@@ -146,7 +146,10 @@ def test_where_all_is_well_it_says_so(deployment: Deployment) -> None:
     assert wrong(findings) == set()
     for name in ("oms_sftp", "dialer_sftp", "collections_sql", "crm_sql", "campaign_http"):
         assert findings["connections", name]["state"] == "ok"
-    assert findings["feeds", "oms"]["message"] == "/oms/outgoing: 1 files"
+    assert findings["feeds", "oms"]["message"] == (
+        "/oms/outgoing: 1 files, 1 of them the feed's; outages_20261115.csv can be read"
+    )
+    assert findings["feeds", "campaign"]["message"] == "/api/v1/events: the token is accepted, no event yet"
     assert findings["pushes", "crm_inbound_card"]["message"] == "crm_inbox.inbound_card can be written"
     assert findings["data", "warehouse"]["state"] == "note"
 
@@ -192,7 +195,7 @@ def test_a_missing_variable_stops_only_its_connection(deployment: Deployment) ->
 def test_a_directory_a_table_and_a_right_that_are_missing(
     deployment: Deployment, sftp: SftpTestServer, postgres: PostgresTestServer
 ) -> None:
-    feed = deployment.folder / "feeds" / "oms.yaml"
+    feed = deployment.folder / "feeds" / "oms" / "defs.yaml"
     feed.write_text(feed.read_text().replace("/oms/outgoing", "/oms/elsewhere"))
     database = yaml.safe_load((deployment.folder / "connections.yaml").read_text())["crm_sql"]["database"]
     engine = postgres.engine(database)
@@ -217,17 +220,17 @@ def test_a_directory_a_table_and_a_right_that_are_missing(
 def test_a_mistake_in_a_feed_is_placed_and_the_rest_is_looked_at(
     deployment: Deployment,
 ) -> None:
-    feed = deployment.folder / "feeds" / "oms.yaml"
+    feed = deployment.folder / "feeds" / "oms" / "defs.yaml"
     lines = feed.read_text().splitlines()
-    feed.write_text("\n".join([*lines[:2], "conection: oms_sftp", *lines[2:]]))
+    feed.write_text("\n".join([*lines[:3], "  conection: oms_sftp", *lines[3:]]))
     findings = deployment.findings("--offline")
-    message = findings["feeds", "oms.yaml"]["message"]
-    assert message.startswith("oms.yaml:3: conection")
+    message = findings["feeds", "oms"]["message"]
+    assert message.startswith("oms/defs.yaml:4: conection")
     assert findings["pushes", "pushes"]["state"] == "ok"
 
 
 def test_a_connection_nobody_described_is_found_before_anything_runs(deployment: Deployment) -> None:
-    feed = deployment.folder / "feeds" / "oms.yaml"
+    feed = deployment.folder / "feeds" / "oms" / "defs.yaml"
     feed.write_text(feed.read_text().replace("connection: oms_sftp", "connection: oms_ftp"))
     findings = deployment.findings("--offline")
     assert "oms_ftp" in findings["feeds", "oms"]["message"]
@@ -271,3 +274,36 @@ def test_a_package_that_is_absent_or_too_old_is_named(monkeypatch: pytest.Monkey
     assert findings["no-such-package"].state == "wrong"
     assert findings["packages"].message.startswith("1 at")
     assert "asyncssh" not in findings
+
+
+def test_a_file_that_may_be_listed_but_not_read_is_found(
+    deployment: Deployment, sftp: SftpTestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncssh
+
+    def denied(*_: object) -> bytes:
+        raise asyncssh.SFTPPermissionDenied("no")
+
+    monkeypatch.setattr("tests.support.sftp_server._Files.open", denied, raising=False)
+    findings = deployment.findings()
+    assert wrong(findings) == {("feeds", "oms")}
+    assert "is not allowed to" in findings["feeds", "oms"]["message"]
+    assert "read its files" in findings["feeds", "oms"]["advice"]
+
+
+def test_a_token_that_the_service_does_not_know_is_found(deployment: Deployment) -> None:
+    deployment.env["HTTP_TOKEN"] = "not-the-token"
+    findings = deployment.findings()
+    assert wrong(findings) == {("feeds", "campaign")} or wrong(findings) == {("connections", "campaign_http")}
+    assert "not-the-token" not in json.dumps([*findings.values()])
+
+
+def test_a_landing_that_cannot_be_written_is_found(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing = deployment.folder / "data" / "landing"
+    landing.mkdir()
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != landing and allowed(path, mode))
+    findings = deployment.findings("--offline")
+    assert wrong(findings) == {("data", "landing")}

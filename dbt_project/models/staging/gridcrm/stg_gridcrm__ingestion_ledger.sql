@@ -25,7 +25,10 @@ final as (
         times_seen,
         first_seen_at,
         last_seen_at,
-        published_at
+        published_at,
+        superseded_by as superseded_by_file_id,
+        undeclared as undeclared_columns,
+        coalesce(times_decoded, 0) as times_decoded
     from ledger
 )
 

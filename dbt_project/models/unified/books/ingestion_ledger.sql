@@ -21,7 +21,7 @@ final as (
         records_quarantined,
         -- Before a file is published, and when it was refused, there is nothing to balance.
         case
-            when state = 'published'
+            when state in ('published', 'superseded')
                 then records_read = records_loaded + records_superseded + records_quarantined
         end as is_balanced,
         n_control_totals,
@@ -30,7 +30,10 @@ final as (
         times_seen,
         first_seen_at,
         last_seen_at,
-        published_at
+        published_at,
+        superseded_by_file_id,
+        undeclared_columns,
+        times_decoded
     from ledger
 )
 
