@@ -83,10 +83,10 @@ class Fetch:
             file.part.release()
 
     def _fill(self, flight: _Flight) -> None:
-        for file in self._under_way:
-            if flight.is_full:
-                return
-            file.ask()
+        if flight.has_more:
+            flight.has_more = False
+            for file in self._under_way:
+                file.ask()
         while len(self._under_way) < flight.files and not flight.is_full:
             remote = next(self._remotes, None)
             if remote is None:
@@ -107,6 +107,7 @@ class _Flight:
         self.read_bytes = min(pace.read_bytes, wire.read_bytes)
         self.files = max(1, min(pace.files, wire.handles))
         self.bytes = 0
+        self.has_more = False  # some file could not ask for all of it
         self._most = pace.flight_bytes
 
     @property
@@ -144,6 +145,7 @@ class _File:
             length = min(self._flight.read_bytes, self._end - self._next)
             self._read(self._next, length)
             self._next += length
+        self._flight.has_more |= self._next < self._end
 
     def _plan(self, offset: int) -> None:
         self._next = offset  # the first byte that was not asked for

@@ -92,10 +92,12 @@ class ListingBuilder:
     def finish(self) -> Listing:
         """All of it, by name."""
         files: list[RemoteFile] = []
+        folder = str(PurePosixPath(self._directory))
+        folder = folder if folder.endswith("/") else f"{folder}/"
         for name, attributes in sorted(self._entries.items()):
             if name in self._refused or (self._wanted is not None and not self._wanted(name)):
                 continue
-            path = str(PurePosixPath(self._directory) / name)
+            path = f"{folder}{name}"
             if attributes.mode is None or attributes.size is None:
                 attributes = self._look(path)
             reason = _refusal(attributes)

@@ -63,6 +63,9 @@ class Fields:
     def attributes(self) -> Attributes:
         """ATTRS, with the extended pairs passed over."""
         flags = self.uint32()
+        if flags == 0xF:  # what OpenSSH sends, of which a listing has thousands
+            size, _, mode, _, modified_at = struct.unpack(">QQIII", self._take(28))
+            return Attributes(size, mode, modified_at)
         size = self.uint64() if flags & 0x1 else None
         if flags & 0x2:
             self._take(8)  # the owner's numbers

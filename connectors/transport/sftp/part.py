@@ -37,7 +37,6 @@ class PartFile:
 
         self._remote = remote
         self._path = path
-        self._note = path.with_name(f"{path.name}.json")
         self._file = -1
         self._position = 0
         self._doubted = 0
@@ -103,6 +102,10 @@ class PartFile:
         self.release()
         self._path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
+
+    @property
+    def _note(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.json")
 
     @property
     def _hashing(self) -> _Hash:

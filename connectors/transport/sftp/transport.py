@@ -39,7 +39,7 @@ _SMALL_FILE_BYTES = 16 * 1024 * 1024
 _WRITES_IN_FLIGHT = 32
 # The packet SSH may use, and how much is asked for at once. A large packet costs paramiko no more work than a
 # small one, and is lost whole when the connection is: so a line that breaks is asked for little at a time.
-_FULL = (256 * 1024, Pace(read_bytes=255 * 1024, flight_bytes=_WINDOW_BYTES, files=64))
+_FULL = (256 * 1024, Pace(read_bytes=255 * 1024, flight_bytes=_WINDOW_BYTES, files=128))
 _GENTLE = (32 * 1024, Pace(read_bytes=16 * 1024, flight_bytes=256 * 1024, files=8))
 
 
@@ -111,7 +111,7 @@ class SftpTransport:
     ) -> Iterator[tuple[RemoteFile, Download | TransportError]]:
         """Bring each of ``remotes`` into its own part, as ``download`` does, many at once; in their order.
 
-        A file that cannot be taken comes with its error, and the others go on. Up to 64 files are brought
+        A file that cannot be taken comes with its error, and the others go on. Up to 128 files are brought
         before they are asked for. Raises TransientTransportError when the server is lost for good: what was
         not given yet is to be asked for again, and goes on from its parts.
         """

@@ -70,7 +70,7 @@ class Wire:
             _, read, write, handles = (answer.uint64() for _ in range(4))
             self.read_bytes = min(read or _COMMON_BYTES, _MOST_BYTES)
             self.write_bytes = min(write or _COMMON_BYTES, _MOST_BYTES)
-            self.handles = min(handles or 64, 64)
+            self.handles = handles or self.handles
 
     def send(self, kind: int, payload: bytes, answer: Answer) -> None:
         """Queue a request; ``answer`` is called with the kind and the fields of what comes back."""
