@@ -18,6 +18,7 @@ from connectors.transport.sftp.packets import Fields
 _COMMON_BYTES = 32 * 1024
 _MOST_BYTES = 255 * 1024
 _PACKET_LIMIT = 256 * 1024 + 1024
+_HEADER_BYTES = 9  # length, kind, number
 _PATIENCE = 3  # a packet that began must be whole within so many timeouts
 
 Answer = Callable[[int, Fields], None]
@@ -53,7 +54,7 @@ class Wire:
         self._outgoing: list[bytes] = []
         self._pieces: list[bytes] = []
         self._held = 0
-        self._needed = 4
+        self._needed = _HEADER_BYTES
 
     def start(self) -> None:
         """Agree on version 3 and learn the server's limits."""
@@ -116,20 +117,20 @@ class Wire:
             return False
         whole = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         view, at, any_whole = memoryview(whole), 0, False
-        self._needed = 4
-        while self._held - at >= 4:
-            length = _checked_length(int.from_bytes(view[at : at + 4], "big"))
+        self._needed = _HEADER_BYTES
+        while self._held - at >= _HEADER_BYTES:
+            length, kind, number = struct.unpack_from(">IBI", view, at)
+            if not 5 <= length <= _PACKET_LIMIT:
+                raise ProtocolError(f"a packet of {length:,} bytes")
+            if number not in self._waiting:
+                raise ProtocolError("an answer to nothing that was asked")
             if self._held - at < 4 + length:
                 self._needed = 4 + length
                 break
-            kind, number = struct.unpack_from(">BI", view, at + 4)
-            answer = self._waiting.pop(number, None)
-            if answer is None:
-                raise ProtocolError("an answer to nothing that was asked")
-            packet = view[at + 9 : at + 4 + length]
+            packet = view[at + _HEADER_BYTES : at + 4 + length]
             at += 4 + length
             any_whole = True
-            answer(kind, Fields(packet))
+            self._waiting.pop(number)(kind, Fields(packet))
         rest = whole[at:]
         self._pieces, self._held = ([rest] if rest else []), len(rest)
         return any_whole
@@ -147,9 +148,3 @@ def expect(kind: int, fields: Fields, wanted: int) -> Fields:
     if kind != wanted:
         raise ProtocolError(f"an answer of kind {kind} where {wanted} belongs")
     return fields
-
-
-def _checked_length(length: int) -> int:
-    if not 5 <= length <= _PACKET_LIMIT:
-        raise ProtocolError(f"a packet of {length:,} bytes")
-    return length
