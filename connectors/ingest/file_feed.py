@@ -27,7 +27,7 @@ from connectors.ingest.report import FeedReport, FileOutcome, PendingFile
 from connectors.ingest.staging import Publisher, StagedTables, load_date_of, raw_schema
 from connectors.paths import Paths
 from connectors.transport import TransientTransportError, TransportError
-from connectors.transport.sftp import Listing, RemoteFile, SftpTransport
+from connectors.transport.sftp import Ahead, Listing, RemoteFile, SftpTransport
 
 Progress = Callable[[str], None]
 _NO_COUNTS: dict[str, Any] = {
@@ -81,8 +81,10 @@ class FileFeedRun:
         files = [item for item in listing.files if in_window(self._date(item), start, end)]
         ready = self._complete(sftp, listing, files, known, report)
         done = {outcome.file_id for outcome in report.files}
+        fresh = (item for item in ready if self._file.verify == "content" or _triple(item) not in known)
+        ahead = Ahead(sftp, fresh, self._part)
         for number, remote in enumerate(ready, start=1):
-            outcome = self._take(sftp, remote, known, done)
+            outcome = self._take(ahead, remote, known, done)
             if outcome is not None:
                 report.files.append(outcome)
                 rows = sum(outcome.rows.values())
@@ -186,7 +188,7 @@ class FileFeedRun:
 
     def _take(
         self,
-        sftp: SftpTransport,
+        ahead: Ahead,
         remote: RemoteFile,
         known: Mapping[tuple[str, int, int], str],
         done: set[str],
@@ -195,9 +197,9 @@ class FileFeedRun:
         sha256 = known.get(_triple(remote))
         row = self.ledger.get(source, sha256) if sha256 else None
         if row is None or self._file.verify == "content":
-            part = self.paths.landing / source / ".part" / _part_name(remote)
+            part = self._part(remote)
             try:
-                download = sftp.download(remote, part)
+                download = ahead.download(remote)
             except TransientTransportError:
                 raise
             except TransportError as error:
@@ -219,6 +221,9 @@ class FileFeedRun:
             return FileOutcome.from_ledger({**row, "name": remote.name}, "known", same)
         # Landed now, or refused before: a refusal is tried again, since its cause may be mended.
         return self.decode_landed(row)
+
+    def _part(self, remote: RemoteFile) -> Path:
+        return self.paths.landing / self.feed.source / ".part" / _part_name(remote)
 
     def _land(self, remote: RemoteFile, part: Path, sha256: str, size: int) -> dict[str, Any]:
         """Keep the bytes, then note them: killed between, the next run puts them in the same place."""

@@ -37,6 +37,7 @@ _WINDOW_BYTES = 8 * 1024 * 1024  # paramiko's 2 MiB halves the speed over a wide
 _ATTEMPTS = 3
 _SMALL_FILE_BYTES = 16 * 1024 * 1024
 _WRITES_IN_FLIGHT = 32
+_EMPTY_ANSWERS = 100
 # The packet SSH may use, and how much is asked for at once. A large packet costs paramiko no more work than a
 # small one, and is lost whole when the connection is: so a line that breaks is asked for little at a time.
 _FULL = (256 * 1024, Pace(read_bytes=255 * 1024, flight_bytes=_WINDOW_BYTES, files=128))
@@ -81,15 +82,10 @@ class SftpTransport:
             handle = wire.call(packets.OPENDIR, packets.string(directory), packets.HANDLE).string()
             builder = ListingBuilder(directory, wanted, lambda path: _look(wire, path))
             empty = 0
-            while empty < 100:
-                try:
+            with _until_the_end():
+                while empty < _EMPTY_ANSWERS:
                     answer = wire.call(packets.READDIR, packets.string(handle), packets.NAME)
-                except StatusError as error:
-                    if error.code != faults.EOF:
-                        raise
-                    break
-                empty = 0 if builder.take(answer) else empty + 1
-            else:
+                    empty = 0 if builder.take(answer) else empty + 1
                 raise ProtocolError("a listing without names that does not end")
             wire.call(packets.CLOSE, packets.string(handle), packets.STATUS)
             return builder.finish()
@@ -162,21 +158,26 @@ class SftpTransport:
             opening = packets.opening(remote_path, packets.READING)
             handle = wire.call(packets.OPEN, opening, packets.HANDLE).string()
             data = bytearray()
-            while True:
-                request = packets.reading(handle, len(data), wire.read_bytes)
-                try:
+            with _until_the_end():
+                while True:
+                    request = packets.reading(handle, len(data), wire.read_bytes)
                     piece = wire.call(packets.READ, request, packets.DATA).bulk()
-                except StatusError as error:
-                    if error.code != faults.EOF:
-                        raise
-                    break
-                if not piece:
-                    raise ProtocolError("data without a byte")
-                data += piece
-                if len(data) > limit_bytes:
-                    raise RefusedError(f"it is larger than the {limit_bytes:,} bytes allowed here")
+                    if not piece:
+                        raise ProtocolError("data without a byte")
+                    data += piece
+                    if len(data) > limit_bytes:
+                        raise RefusedError(f"it is larger than the {limit_bytes:,} bytes allowed here")
             wire.call(packets.CLOSE, packets.string(handle), packets.STATUS)
             return bytes(data)
+
+    def probe(self, remote_path: str) -> None:
+        """Open a file and read its first byte; raises TransportError when that is not allowed."""
+        with self._clear(f"reading {remote_path}") as wire:
+            opening = packets.opening(remote_path, packets.READING)
+            handle = wire.call(packets.OPEN, opening, packets.HANDLE).string()
+            with _until_the_end():
+                wire.call(packets.READ, packets.reading(handle, 0, 1), packets.DATA)
+            wire.call(packets.CLOSE, packets.string(handle), packets.STATUS)
 
     def size(self, remote_path: str) -> int | None:
         """Bytes of a regular file, None when there is none of that name."""
@@ -233,6 +234,16 @@ class SftpTransport:
         if isinstance(error, OSError):
             error = RefusedError(f"it cannot be written here: {error.strerror or error}")
         return self._explain(f"reading {remote.path}", error)
+
+
+@contextmanager
+def _until_the_end() -> Iterator[None]:
+    """The server's word that there is no more ends what is inside."""
+    try:
+        yield
+    except StatusError as error:
+        if error.code != faults.EOF:
+            raise
 
 
 def _look(wire: Wire, path: str) -> Attributes:

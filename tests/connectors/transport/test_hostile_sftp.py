@@ -299,6 +299,37 @@ def test_a_packed_bomb_is_brought_and_not_unpacked(server: HostileServer, tmp_pa
         stream.read()
 
 
+def test_an_upload_where_the_server_cannot_replace(server: HostileServer) -> None:
+    handle = p.string(b"h")
+    server.answers[p.OPEN] = lambda r: hostile.packet(p.HANDLE, r.number, handle)
+    server.answers[p.LSTAT] = lambda r: hostile.packet(p.ATTRS, r.number, hostile.attributes(len(DATA)))
+    with session(server) as sftp:
+        sftp.put_atomic(DATA, "/out/list.csv")
+    assert [(request.kind, request.path) for request in server.requests[-3:]] == [
+        (p.LSTAT, "/out/list.csv"),
+        (p.REMOVE, "/out/list.csv"),
+        (p.RENAME, "/out/.list.csv.tmp"),
+    ]
+
+
+def test_an_upload_that_does_not_arrive(server: HostileServer) -> None:
+    server.answers[p.OPEN] = lambda r: hostile.packet(p.HANDLE, r.number, p.string(b"h"))
+    server.answers[p.LSTAT] = lambda r: hostile.packet(p.ATTRS, r.number, hostile.attributes(5))
+    with session(server) as sftp:
+        with pytest.raises(TransientTransportError, match="10000 bytes sent, 5 arrived"):
+            sftp.put_atomic(DATA, "/out/list.csv")
+        server.answers[p.WRITE] = lambda r: hostile.status(r.number, 4, "no space")
+        with one_line(match="writing /out/list.csv on .*the server says: no space"):
+            sftp.put_atomic(DATA, "/out/list.csv")
+    assert p.RENAME not in {request.kind for request in server.requests}
+
+
+def test_a_file_that_cannot_be_written_here(server: HostileServer, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_bytes(b"")
+    with session(server) as sftp, one_line(match="it cannot be written here: Not a directory"):
+        sftp.download(REMOTE, tmp_path / "taken" / "part")
+
+
 # The protocol
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from connectors.transport import TransportError
 from connectors.transport.hostkey import HostKeyError
-from connectors.transport.sftp import Listing, RemoteFile, SftpTransport
+from connectors.transport.sftp import Ahead, Listing, RemoteFile, SftpTransport
 from tests.support.hostile_sftp import cutting_proxy
 from tests.support.openssh import OpenSsh, missing, serve_openssh
 
@@ -109,6 +109,23 @@ def test_who_stops_asking_can_go_on_with_the_session(server: OpenSsh, folder: Pa
         assert sftp.download(remotes[200], tmp_path / "one").size == 100_000
 
 
+def test_a_run_of_files_asked_for_one_by_one(server: OpenSsh, folder: Path, tmp_path: Path) -> None:
+    for number in range(200):
+        (folder / f"{number:03d}.csv").write_bytes(b"%d" % number * 1000)
+    with SftpTransport(server.connection()) as sftp:
+        remotes = listed(sftp, folder).files
+        (folder / "004.csv").unlink()
+        ahead = Ahead(sftp, remotes[:150], lambda remote: tmp_path / remote.name)
+        for remote in (remotes[0], remotes[3], remotes[199], remotes[140]):
+            assert ahead.download(remote).size == remote.size
+            assert (tmp_path / remote.name).read_bytes() == Path(remote.path).read_bytes()
+        with pytest.raises(TransportError, match=r"004\.csv on .*no such file"):
+            Ahead(sftp, remotes[4:5], lambda remote: tmp_path / remote.name).download(remotes[4])
+        sftp.probe(remotes[0].path)
+        with pytest.raises(TransportError, match="no such file"):
+            sftp.probe(remotes[4].path)
+
+
 def test_a_killed_download_goes_on(server: OpenSsh, folder: Path, tmp_path: Path) -> None:
     data = os.urandom(3_000_000)
     (folder / "a.bin").write_bytes(data)
@@ -160,6 +177,7 @@ def test_what_is_not_allowed_is_said(server: OpenSsh, folder: Path, tmp_path: Pa
             sftp.download(remote, tmp_path / "part")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 def test_memory_does_not_grow_with_the_file(server: OpenSsh, folder: Path, tmp_path: Path) -> None:
     with (folder / "large.bin").open("wb") as file:
         file.truncate(300_000_000)
@@ -175,12 +193,12 @@ def test_memory_does_not_grow_with_the_file(server: OpenSsh, folder: Path, tmp_p
 
 
 ALONE = """
-import json, resource, sys
+import json, re, sys
 from pathlib import Path
 from connectors.connections import SftpConnection
 from connectors.transport.sftp import SftpTransport
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():  # of this program alone; ru_maxrss remembers the process it was forked from
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 with SftpTransport(SftpConnection.model_validate(json.loads(sys.argv[1]))) as sftp:
     (remote,) = sftp.list(sys.argv[2]).files
     print(peak())
