@@ -32,12 +32,12 @@ class Ahead:
 
     def download(self, remote: RemoteFile) -> Download:
         """As :meth:`SftpTransport.download`, into the part of ``part_for``."""
-        if remote not in self._expected:
-            return self._sftp.download(remote, self._part_for(remote))
-        for brought, result in self._results:
-            self._expected.discard(brought)
-            if brought == remote:
-                if isinstance(result, TransportError):
-                    raise result
-                return result
-        raise RuntimeError("a file that was expected was not brought")
+        if remote in self._expected:
+            for brought, result in self._results:
+                self._expected.discard(brought)
+                if brought == remote:
+                    if isinstance(result, TransportError):
+                        raise result
+                    return result
+        # Not expected, or the run of them ended by an error that was raised already.
+        return self._sftp.download(remote, self._part_for(remote))

@@ -12,6 +12,7 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from connectors.transport.errors import TransportError
@@ -64,9 +65,6 @@ class Fetch:
     def run(self, wire: Wire, pace: Pace) -> Iterator[tuple[RemoteFile, Download | TransportError]]:
         """Go on over ``wire`` until all files are brought or refused; raises what ``wire`` raises."""
         flight = _Flight(wire, pace)
-        for file in self._under_way:
-            if file.result is None:
-                file.open(flight)
         while True:
             while self._under_way and (result := self._under_way[0].result) is not None:
                 self.progress += 1
@@ -77,21 +75,31 @@ class Fetch:
             if self._under_way[0].result is None:
                 wire.pump()
 
+    def refuse_first(self, error: Exception) -> None:
+        """The file whose turn it is is not taken, and the others go on."""
+        for file in self._under_way:
+            if file.result is None:
+                file.refuse(error)
+                return
+
     def release(self) -> None:
         """Close what is open here; the parts stay for another time."""
         for file in self._under_way:
             file.part.release()
 
     def _fill(self, flight: _Flight) -> None:
-        if flight.has_more:
-            flight.has_more = False
-            for file in self._under_way:
+        has_more, flight.has_more = flight.has_more, False
+        for file in islice(self._under_way, flight.files):
+            if not file.is_on(flight):
+                file.open(flight)
+            elif has_more:
                 file.ask()
         while len(self._under_way) < flight.files and not flight.is_full:
             remote = next(self._remotes, None)
             if remote is None:
                 return
-            file = _File(remote, PartFile(remote, self._part_for(remote)), self._explain, self._count)
+            part = PartFile(remote, self._part_for(remote))
+            file = _File(remote, part, flight, self._explain, self._count)
             self._under_way.append(file)
             file.open(flight)
 
@@ -119,7 +127,12 @@ class _File:
     """One file on its way. The methods named for what came are called with the server's answers."""
 
     def __init__(
-        self, remote: RemoteFile, part: PartFile, explain: Explain, count: Callable[[int], None]
+        self,
+        remote: RemoteFile,
+        part: PartFile,
+        flight: _Flight,
+        explain: Explain,
+        count: Callable[[int], None],
     ) -> None:
         self.remote = remote
         self.part = part
@@ -127,6 +140,11 @@ class _File:
         self._explain = explain
         self._count = count
         self._seen: Attributes | None = None
+        self._flight = flight
+
+    def is_on(self, flight: _Flight) -> bool:
+        """Whether there is nothing to begin on this connection."""
+        return self._flight is flight or self.result is not None
 
     def open(self, flight: _Flight) -> None:
         """Begin, or begin again on a new connection."""
@@ -177,7 +195,7 @@ class _File:
             self._handle = expect(kind, fields, packets.HANDLE).string()
             self._plan(self.part.begin())
         except (StatusError, RefusedError, OSError) as error:
-            self._refuse(error)
+            self.refuse(error)
         else:
             self._send(packets.FSTAT, packets.string(self._handle), self._looked)
             self.ask()
@@ -187,7 +205,7 @@ class _File:
             now = expect(kind, fields, packets.ATTRS).attributes()
         except StatusError as error:
             if error.code != faults.OP_UNSUPPORTED:
-                self._refuse(error)
+                self.refuse(error)
         else:
             self._seen = self._seen or now
             self._compare(now)
@@ -199,22 +217,22 @@ class _File:
             if error.code == faults.EOF:
                 self._end = min(self._end, offset)
             else:
-                self._refuse(error)
+                self.refuse(error)
             return
         got, size = len(data), self.remote.size
         self._answers += 1
         self._answered_bytes += got
         if not 0 < got <= length:
-            self._refuse(RefusedError(f"{got:,} bytes came where {length:,} were asked for"))
+            self.refuse(RefusedError(f"{got:,} bytes came where {length:,} were asked for"))
         elif offset + got > size:
-            self._refuse(
+            self.refuse(
                 RefusedError(f"it is longer than the {size:,} bytes listed; it is taken when complete")
             )
         elif self._answers > _ANSWERS_BEFORE_JUDGING and (
             self._answered_bytes < self._answers * _FEWEST_BYTES_AN_ANSWER
         ):
             crumbs = f"{self._answered_bytes:,} bytes in {self._answers} answers"
-            self._refuse(RefusedError(f"it comes in crumbs: {crumbs}"))
+            self.refuse(RefusedError(f"it comes in crumbs: {crumbs}"))
         else:
             if got < length and offset + got < size:
                 self._read(offset + got, length - got)
@@ -230,7 +248,7 @@ class _File:
                     return
                 self._count(len(data))
         except OSError as error:
-            self._refuse(error)
+            self.refuse(error)
 
     def _go_on(self) -> None:
         """Nothing is unanswered: what is next."""
@@ -250,7 +268,7 @@ class _File:
         try:
             now = expect(kind, fields, packets.ATTRS).attributes()
         except StatusError as error:
-            self._refuse(error)
+            self.refuse(error)
             return
         self._compare(now)
         if self.result is None:
@@ -261,18 +279,18 @@ class _File:
         size, read = self.remote.size, self.part.position
         if now.mode is not None and not stat.S_ISREG(now.mode):
             what = "a symbolic link" if stat.S_ISLNK(now.mode) else "no regular file"
-            self._refuse(RefusedError(f"it was a regular file in the listing and is {what} now"))
+            self.refuse(RefusedError(f"it was a regular file in the listing and is {what} now"))
         elif now.size not in (None, size) or (self._handle is None and read != size):
-            self._refuse(
+            self.refuse(
                 RefusedError(
                     f"it changed while it was read: {size} bytes listed, {read} read, "
                     f"{now.size} there now; it is taken when complete"
                 )
             )
         elif self._seen is not None and now.modified_at != self._seen.modified_at:
-            self._refuse(RefusedError("it was written to while it was read; it is taken when it rests"))
+            self.refuse(RefusedError("it was written to while it was read; it is taken when it rests"))
 
-    def _refuse(self, error: Exception) -> None:
+    def refuse(self, error: Exception) -> None:
         """The file is not taken; a part is kept only where the file itself is not in doubt."""
         if self.result is not None:
             return

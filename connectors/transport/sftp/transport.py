@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import BinaryIO
@@ -112,22 +113,31 @@ class SftpTransport:
         not given yet is to be asked for again, and goes on from its parts.
         """
         fetch = Fetch(remotes, part_for, self._explain_file)
-        gentle, failures, progress = False, 0, 0
+        is_gentle, is_alone, failures, progress = False, False, 0, 0
         try:
             while True:
+                packet_bytes, pace = _GENTLE if is_gentle else _FULL
                 try:
-                    if self._wire is None:
-                        self._open(_GENTLE if gentle else _FULL)
-                    with self._clear("downloading") as wire:
-                        yield from fetch.run(wire, _GENTLE[1] if gentle else _FULL[1])
+                    wire = self._wire or self._open(packet_bytes)
+                    yield from fetch.run(wire, replace(pace, files=1) if is_alone else pace)
                     return
-                except TransientTransportError:
+                except ProtocolError as error:
+                    # One file at a time shows over which of them the server loses its senses.
+                    self.close()
+                    if is_alone:
+                        fetch.refuse_first(error)
+                    is_alone = not is_alone
+                except (TransientTransportError, StalledError, *LOST) as error:
+                    lost = self._lost("downloading", error)
                     failures = 1 if fetch.progress > progress else failures + 1
                     if failures == _ATTEMPTS:
-                        raise
-                    gentle, progress = True, fetch.progress
-                    self.close()
+                        raise lost from None
+                    is_gentle, progress = True, fetch.progress
                     time.sleep(0.2 * failures)
+        except GeneratorExit:
+            # Somebody stopped asking for files; what is still to come belongs to nobody.
+            self.close()
+            raise
         finally:
             fetch.release()
 
@@ -193,11 +203,12 @@ class SftpTransport:
         with suppress(NotThereError), self._clear(f"deleting {remote_path}") as wire:
             wire.call(packets.REMOVE, packets.string(remote_path), packets.STATUS)
 
-    def _open(self, how: tuple[int, Pace] = _FULL) -> None:
-        self._channel = log_in(self.connection, _WINDOW_BYTES, packet_bytes=how[0])
+    def _open(self, packet_bytes: int = _FULL[0]) -> Wire:
+        self._channel = log_in(self.connection, _WINDOW_BYTES, packet_bytes)
         self._wire = Wire(self._channel, self.connection.timeout_seconds, _WINDOW_BYTES)
         with self._clear("beginning SFTP") as wire:
             wire.start()
+            return wire
 
     @contextmanager
     def _clear(self, action: str) -> Iterator[Wire]:
@@ -205,25 +216,22 @@ class SftpTransport:
 
         Unless the server only said no, the session is over: what else it sends would be misunderstood.
         """
-        if self._wire is None:
-            self._open()
-        if self._wire is None:
-            raise RuntimeError("a session that was opened is there")
+        wire = self._wire or self._open()
         try:
-            yield self._wire
+            yield wire
         except StatusError as error:
             raise self._explain(action, error) from None
-        except (ProtocolError, RefusedError, StalledError) as error:
+        except (ProtocolError, RefusedError) as error:
             self.close()
             raise self._explain(action, error) from None
-        except LOST as error:
-            cause = self._channel.cause() if self._channel is not None else None
-            self.close()
-            raise self._explain(action, cause or error) from None
-        except GeneratorExit:
-            # Somebody stopped asking for files; what is still to come belongs to nobody.
-            self.close()
-            raise
+        except (StalledError, *LOST) as error:
+            raise self._lost(action, error) from None
+
+    def _lost(self, action: str, error: Exception) -> TransportError:
+        """End the session, and say what it ended of."""
+        cause = self._channel.cause() if self._channel is not None else None
+        self.close()
+        return self._explain(action, error if isinstance(error, StalledError) else cause or error)
 
     def _explain(self, action: str, error: Exception) -> TransportError:
         connection = self.connection

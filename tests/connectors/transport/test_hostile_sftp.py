@@ -21,7 +21,7 @@ from connectors.formats.archive import open_payloads
 from connectors.formats.base import RefusedFile
 from connectors.transport import TransientTransportError, TransportError
 from connectors.transport.hostkey import HostKeyError
-from connectors.transport.sftp import Listing, RemoteFile, SftpTransport, listing
+from connectors.transport.sftp import Ahead, Listing, RemoteFile, SftpTransport, listing
 from connectors.transport.sftp import packets as p
 from tests.support import hostile_sftp as hostile
 from tests.support.hostile_sftp import HostileServer, Request, cutting_proxy, serve_bytes, serve_hostile
@@ -356,6 +356,26 @@ def test_garbage_instead_of_sftp(server: HostileServer, garbage: bytes, tmp_path
         session(server).__enter__()
 
 
+def test_a_file_over_which_a_server_loses_its_senses_does_not_keep_others(
+    server: HostileServer, tmp_path: Path
+) -> None:
+    server.files = {f"{number:02d}.csv": b"%d" % number * 100 for number in range(40)}
+    for kind in (p.READ, p.LSTAT):
+        server.answers[kind] = lambda r: b"?" * 100 if r.path in ("/in/07.csv", "/in/31.csv") else None
+    with session(server) as sftp:
+        remotes = sftp.list("/in").files
+        results = list(sftp.download_many(remotes, lambda remote: tmp_path / remote.name))
+    assert [remote for remote, _ in results] == remotes
+    failed = [result for _, result in results if isinstance(result, TransportError)]
+    assert [str(error).partition(" on ")[0] for error in failed] == [
+        "connection test_sftp: reading /in/07.csv",
+        "connection test_sftp: reading /in/31.csv",
+    ]
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == {
+        name: data for name, data in server.files.items() if name not in ("07.csv", "31.csv")
+    }
+
+
 WRONG: dict[str, Callable[[Request], bytes]] = {
     "another kind": lambda r: hostile.packet(p.NAME, r.number, struct.pack(">I", 0)),
     "success without a handle": lambda r: hostile.status(r.number, 0),
@@ -415,8 +435,10 @@ def test_another_host_key_after_a_lost_connection(tmp_path: Path) -> None:
             SftpTransport(pinned.model_copy(update={"port": port})) as sftp,
         ):
             (remote,) = sftp.list("/").files
-            with one_line(HostKeyError, match="is not the pinned one"):
-                sftp.download(remote, tmp_path / "part")
+            ahead = Ahead(sftp, [remote], lambda _: tmp_path / "part")
+            for _ in range(2):
+                with one_line(HostKeyError, match="is not the pinned one"):
+                    ahead.download(remote)
 
 
 def test_a_connection_cut_at_every_64_kilobytes(tmp_path: Path) -> None:

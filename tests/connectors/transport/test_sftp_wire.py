@@ -72,7 +72,7 @@ def test_packets_may_come_in_any_pieces(sizes: list[int]) -> None:
     assert converse(wire(HONEST, sizes)) == [b"a.csv", b"b.csv"]
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_any_bytes_end_in_an_answer_or_an_error(data: st.DataObject) -> None:
     replies = list(HONEST)
