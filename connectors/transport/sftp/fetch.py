@@ -108,7 +108,7 @@ class Fetch:
 
 
 class _Flight:
-    """What is asked and not answered, on one connection."""
+    """What is asked and not answered, or answered and not written, on one connection."""
 
     def __init__(self, wire: Wire, pace: Pace) -> None:
         self.wire = wire
@@ -152,6 +152,7 @@ class _File:
         self._handle: bytes | None = None
         self._unanswered = 0
         self._answers = self._answered_bytes = 0
+        self._early: dict[int, memoryview] = {}
         self._plan(0)
         self._send(packets.OPEN, packets.opening(self.remote.path, packets.READING), self._opened)
 
@@ -168,7 +169,6 @@ class _File:
     def _plan(self, offset: int) -> None:
         self._next = offset  # the first byte that was not asked for
         self._end = self.remote.size + 1  # asks for one byte that must not be there
-        self._early: dict[int, memoryview] = {}
         self._is_starting_over = False
 
     def _send(self, kind: int, payload: bytes, came: Callable[[int, Fields], None]) -> None:
@@ -237,18 +237,25 @@ class _File:
             if got < length and offset + got < size:
                 self._read(offset + got, length - got)
             self._early[offset] = data
+            self._flight.bytes += got
             self._write()
 
     def _write(self) -> None:
-        """Bytes go into the part in their order; those that came early wait, no more than are in flight."""
+        """Bytes go into the part in their order; those that came early wait, and are still in flight."""
         try:
             while (data := self._early.pop(self.part.position, None)) is not None:
+                self._flight.bytes -= len(data)
                 if not self.part.append(data):
                     self._is_starting_over = True
+                    self._drop_early()
                     return
                 self._count(len(data))
         except OSError as error:
             self.refuse(error)
+
+    def _drop_early(self) -> None:
+        self._flight.bytes -= sum(len(data) for data in self._early.values())
+        self._early.clear()
 
     def _go_on(self) -> None:
         """Nothing is unanswered: what is next."""
@@ -295,6 +302,7 @@ class _File:
         if self.result is not None:
             return
         self.result = self._explain(self.remote, error)
+        self._drop_early()
         if isinstance(error, StatusError | OSError) and error_is_passing(error):
             self.part.release()
         else:

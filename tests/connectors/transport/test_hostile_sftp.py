@@ -288,6 +288,19 @@ def test_answers_in_any_order(server: HostileServer, tmp_path: Path) -> None:
     assert download.sha256 == hashlib.sha256(data).hexdigest()
 
 
+def test_an_answer_that_is_held_back_while_others_come(server: HostileServer, tmp_path: Path) -> None:
+    size = 100_000_000
+    about, piece = hostile.attributes(size), bytes(32 * 1024)
+    server.answers[p.FSTAT] = lambda r: hostile.packet(p.ATTRS, r.number, about)
+    server.answers[p.READ] = lambda r: (
+        hostile.packet(p.DATA, r.number, p.string(piece[: r.length])) if r.offset else b""
+    )
+    with session(server, timeout_seconds=1) as sftp, one_line(TransientTransportError, match="no answer"):
+        sftp.download(RemoteFile("a.csv", "/in/a.csv", size, 1), tmp_path / "part")
+    asked = sum(request.length for request in server.requests if request.kind == p.READ)
+    assert asked < 10_000_000, "what cannot be written yet is kept without a bound"
+
+
 def test_a_packed_bomb_is_brought_and_not_unpacked(server: HostileServer, tmp_path: Path) -> None:
     bomb = gzip.compress(bytes(64 * 1024 * 1024))
     server.files["a.csv"] = bomb
