@@ -2,7 +2,8 @@
 
 ``HostileServer`` is real SSH (asyncssh) under hand-made SFTP packets: it serves ``files`` as any other would
 but for the kinds of request in ``answers``. ``serve_bytes`` is no SSH at all, ``cutting_proxy`` cuts the
-connection to a real server. Belongs here: misbehaviour. Does not belong here: what must come of it.
+connection to a real server. Belongs here: misbehaviour, and the form of every refusal (``one_line``). Does
+not belong here: what must come of which.
 """
 
 from __future__ import annotations
@@ -18,12 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
+import pytest
 
-from connectors.transport.sftp import packets
+from connectors.errors import GridCRMError
+from connectors.transport import TransportError
+from connectors.transport.sftp import RemoteFile, SftpTransport, packets
 from connectors.transport.sftp.packets import Fields
 from tests.support.sftp_server import SftpTestServer, _Login
 
 MODIFIED_AT = 1_700_000_000
+DATA = b"0123456789" * 1000
+REMOTE = RemoteFile("a.csv", "/in/a.csv", len(DATA), MODIFIED_AT)
+"""What ``serve_hostile(root, {"a.csv": DATA})`` serves."""
+
 REGULAR, LINK, FOLDER, PIPE = 0o100644, 0o120777, 0o040755, 0o010644
 
 
@@ -257,3 +265,19 @@ def _accepting(serve: Callable[[socket.socket], None], is_over: threading.Event)
             is_over.set()
             for thread in (acceptor, *workers):
                 thread.join(5)
+
+
+@contextmanager
+def one_line(kind: type[GridCRMError] = TransportError, match: str = ".") -> Iterator[None]:
+    """What is raised inside is one clear line."""
+    with pytest.raises(kind, match=match) as caught:
+        yield
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) < 400
+    assert "connection test_sftp" in message
+    assert "127.0.0.1:" in message
+
+
+def session(server: SftpTestServer, **changes: object) -> SftpTransport:
+    return SftpTransport(server.connection(**changes))
