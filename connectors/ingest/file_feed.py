@@ -24,7 +24,7 @@ from connectors.ingest.report import FeedReport, FileOutcome, PendingFile
 from connectors.ingest.settings import FileConfig
 from connectors.paths import Paths
 from connectors.transport import TransientTransportError, TransportError
-from connectors.transport.sftp import RemoteFile, SftpTransport
+from connectors.transport.sftp import Ahead, RemoteFile, SftpTransport
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,11 @@ class FileFeedRun:
         for name, reason in look.refused:
             report.files.append(FileOutcome(name, "", "refused", message=reason))
         done = {outcome.file_id for outcome in report.files}
+        # Many files are on their way at once; they are taken one after the other, in the listing's order.
+        fresh = (item for item in look.ready if self._file.verify == "content" or triple(item) not in known)
+        ahead = Ahead(sftp, fresh, self._part)
         for number, remote in enumerate(look.ready, start=1):
-            outcome = self._take(sftp, remote, known, done, look.listed.get(remote.name))
+            outcome = self._take(ahead, remote, known, done, look.listed.get(remote.name))
             if outcome is not None:
                 report.files.append(outcome)
                 place = f"file {number} of {len(look.ready)}: "
@@ -78,7 +81,7 @@ class FileFeedRun:
 
     def _take(
         self,
-        sftp: SftpTransport,
+        ahead: Ahead,
         remote: RemoteFile,
         known: Mapping[Triple, str],
         done: set[str],
@@ -88,9 +91,9 @@ class FileFeedRun:
         sha256 = known.get(triple(remote))
         row = self.ledger.get(source, sha256) if sha256 else None
         if row is None or self._file.verify == "content":
-            part = self.paths.landing / source / ".part" / _part_name(remote)
+            part = self._part(remote)
             try:
-                download = sftp.download(remote, part)
+                download = ahead.download(remote)
             except TransientTransportError:
                 raise
             except TransportError as error:
@@ -138,6 +141,9 @@ class FileFeedRun:
             }
         )
         return self._landed.row(sha256)
+
+    def _part(self, remote: RemoteFile) -> Path:
+        return self.paths.landing / self.feed.source / ".part" / _part_name(remote)
 
     def _date(self, remote: RemoteFile) -> date | None:
         return self._file.names.business_date(remote.name)

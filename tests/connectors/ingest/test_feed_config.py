@@ -153,4 +153,8 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_the_fingerprint_follows_the_settings(tmp_path: Path) -> None:
     feed = make_feed(tmp_path)
     assert make_feed(tmp_path).settings_fingerprint == feed.settings_fingerprint
-    assert make_feed(tmp_path, file__settings={"delimiter": ";"}).settings_fingerprint != feed.settings_fingerprint
+    other = make_feed(tmp_path, file__settings={"delimiter": ";"})
+    assert other.settings_fingerprint != feed.settings_fingerprint
+        make_feed(tmp_path, file__settings={"delimiter": ";"}).settings_fingerprint
+        != feed.settings_fingerprint
+    )
