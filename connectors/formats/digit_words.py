@@ -9,8 +9,6 @@ The method is "SIMD within a register" (Lamport 1975; as in Lemire, "Number pars
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -33,7 +31,7 @@ _JOINTS = (
     (_U(100), _U(16), _U(0x0000FFFF0000FFFF)),
     (_U(10_000), _U(32), _U(0xFFFFFFFF)),
 )
-"""How digits join: the left of two neighbours times this, the right one so many bits away, what then counts."""
+"""How two neighbours join: the left one times this, the right one so many bits away, the bits that count."""
 
 _LAST_BYTES = np.array([(1 << 64) - (1 << (64 - 8 * length)) for length in range(9)], dtype=np.uint64)
 """By length of a text, the bits of the word that are its own."""
@@ -113,7 +111,7 @@ def _words(data: Bytes) -> _Words:
 
 
 def _point_masks(word: _Words) -> tuple[_Words, _Words]:
-    """The bits of a word (zeros taken off) before its first point, and those up to it; none without a point."""
+    """The bits of a word (zeros taken off) before its first point and up to it; none without a point."""
     points = word ^ _POINTS
     others = ~points
     points -= _ONES

@@ -134,7 +134,12 @@ class Fields:
         """
         before = np.cumsum(counts) - counts
         index = np.repeat(self._first[rows] + first - before, counts) + np.arange(int(counts.sum()))
-        return self._commas[index - 1] + 1, self._commas[index]
+        ends = self._commas[index]
+        starts = np.empty_like(ends)
+        starts[1:] = ends[:-1] + 1
+        some = counts > 0
+        starts[before[some]] = self._commas[self._first[rows[some]] + first - 1] + 1
+        return starts, ends
 
 
 def fixed_digits(data: Bytes, starts: Ints, ends: Ints, width: int) -> tuple[Bytes, BoolMask]:

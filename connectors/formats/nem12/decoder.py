@@ -1,7 +1,8 @@
 """AEMO's meter data file format: NEM12 interval and NEM13 accumulation data.
 
-Belongs here: the settings and the order of work on one file. Does not belong here: what holds for the file as
-a whole (``survey``), for a part of it (``stretch``), for a record (``structure``, ``reads``, ``accumulation``).
+Belongs here: the settings and the order of work on one file. Does not belong here: what holds for the file
+as a whole (``survey``), for a part of it (``stretch``), and for a record (``structure``, ``reads``,
+``accumulation``).
 
 What is taken and what is not:
 
@@ -23,8 +24,8 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import BinaryIO, TypeVar
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import BinaryIO, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,7 @@ from connectors.formats.base import (
     DecodeResult,
     Format,
     FormatSettings,
+    RefusedFile,
     Settings,
     TableSink,
     parse_settings,
@@ -47,7 +49,7 @@ from connectors.formats.nem12.times import parse_offset
 from connectors.formats.reads import INTERVAL_READS, REGISTER_READS
 
 _IN_MEMORY = 16 * 1024 * 1024
-_WORKERS = min(4, os.cpu_count() or 1)
+_WORKERS = min(3, os.cpu_count() or 1)
 T = TypeVar("T")
 
 
@@ -66,11 +68,12 @@ def schema(settings: Settings) -> dict[str, pa.Schema]:
 def decode(stream: BinaryIO, settings: Settings, sink: TableSink, name: str) -> DecodeResult:
     """Decode one file; see :func:`connectors.formats.decode`."""
     offset = parse_offset(parse_settings(Nem12Settings, "nem12", settings).utc_offset)
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as spool:
-        # A file is read in place; what is unpacked on the way can be read only once, and is kept aside.
-        in_place = stream.seekable()
-        found = survey(stream, None if in_place else spool, name)
-        file = _File(stream if in_place else spool, found, offset)
+    in_place = stream.seekable()
+    begin = stream.tell() if in_place else 0
+    # A file is read twice where it lies; what is unpacked on the way is read once, and kept aside.
+    with nullcontext(stream) if in_place else _spool() as again:
+        found = survey(stream, None if in_place else again, name)
+        file = _File(again, begin, found, offset, name)
         result = DecodeResult(control_totals=found.control_totals)
         result.records_read = sum(found.records_by_type.values())
         for kind in KNOWN:
@@ -87,11 +90,15 @@ def decode(stream: BinaryIO, settings: Settings, sink: TableSink, name: str) -> 
     return result
 
 
+def _spool() -> AbstractContextManager[BinaryIO]:
+    return cast(AbstractContextManager[BinaryIO], tempfile.SpooledTemporaryFile(_IN_MEMORY))
+
+
 class _File:
     """A surveyed file: its stretches are decoded side by side, and given in their order."""
 
-    def __init__(self, stream: BinaryIO, found: Survey, offset_seconds: int) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO, begin: int, found: Survey, offset_seconds: int, name: str) -> None:
+        self._stream, self._begin, self._name = stream, begin, name
         self._survey = found
         self._offset = offset_seconds
 
@@ -148,8 +155,11 @@ class _File:
                 yield waiting.popleft().result()
 
     def _text(self, stretch: Stretch) -> bytes:
-        self._stream.seek(stretch.offset)
-        return read_exactly(self._stream, stretch.size)
+        self._stream.seek(self._begin + stretch.offset)
+        text = read_exactly(self._stream, stretch.size)
+        if len(text) < stretch.size:
+            raise RefusedFile(f"{self._name}: became shorter while it was read; take it when it is complete")
+        return text
 
     def _source(self, stretch: Stretch, text: bytes) -> Source:
         text = with_line_ends(text, self._survey.has_old_line_ends)

@@ -1,7 +1,7 @@
 """A stretch of NEM12 text to physical records: which line is what, and wrapped 300 records put together.
 
-Belongs here: record indicators and wrapped lines. Does not belong here: the fields of a record (``structure``),
-what holds for the file as a whole (``survey``).
+Belongs here: record indicators and wrapped lines. Does not belong here: the fields of a record
+(``structure``), what holds for the file as a whole (``survey``).
 """
 
 from __future__ import annotations

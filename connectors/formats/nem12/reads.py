@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from connectors.formats.columns import BoolMask
 from connectors.formats.digits import decimal_array, parse_scaled
@@ -18,6 +17,7 @@ from connectors.formats.nem12.lines import Source
 from connectors.formats.nem12.structure import Structure, as_timestamps
 from connectors.formats.nem12.times import DAY, MICROSECONDS
 from connectors.formats.reads import SCALE, VALUE, interval_batch
+from connectors.formats.repeat import repeat_texts
 from connectors.formats.text_lines import Ints, trim
 
 
@@ -51,7 +51,8 @@ class IntervalReads:
             self.wrong_value[days[place[::-1]]] = within[::-1]
             self._days.rules.fail_rows(days[place], "bad_value")
             kept = self._days.rules.is_ok[days]
-            values, empty = (part[np.repeat(kept, count)] for part in (values, empty))
+            of_kept = np.repeat(kept, count)
+            values, empty = values[of_kept], empty[of_kept]
             days = days[kept]
             runs = self._runs(days)
         self._chosen, self._quality_runs, self._values, self._empty = days, runs, values, empty
@@ -88,16 +89,20 @@ class IntervalReads:
             ("direction", channels.direction),
             ("unit", channels.unit),
         ):
-            columns[name] = _repeated(text.take(owner), stops)
+            columns[name] = repeat_texts(text.take(owner), count)
         runs = self._quality_runs
-        ends, which = np.cumsum(runs.length), pa.array(runs.which)
+        which = pa.array(runs.which)
         for name, column in (
             ("quality_flag", self._quality.flag),
             ("quality_method", self._quality.method),
-            ("reason_code", self._quality.reason_code),
             ("reason_text", self._quality.reason_text),
         ):
-            columns[name] = _repeated(column.take(which), ends)
+            columns[name] = repeat_texts(column.take(which), runs.length)
+        codes = self._quality.reason_code.take(which)
+        missing_code = np.repeat(codes.is_null().to_numpy(zero_copy_only=False), runs.length)
+        columns["reason_code"] = pa.array(
+            np.repeat(codes.fill_null(0).to_numpy(), runs.length), mask=missing_code
+        )
         return interval_batch(columns)
 
     def _runs(self, days: Ints) -> _Runs:
@@ -137,11 +142,3 @@ def _values(structure: Structure, days: Ints) -> tuple[Ints, BoolMask]:
         scales = scale if isinstance(scale, int) else scale[odd]
         values[odd], bad[odd] = parse_scaled(fields.data, *trim(fields.data, starts[odd], ends[odd]), scales)
     return values, bad | (values < 0)
-
-
-def _repeated(values: pa.Array, ends: Ints) -> pa.Array:
-    """Each value from the end of the one before it up to its own."""
-    total = int(ends[-1]) if len(ends) else 0
-    if values.null_count == len(values):
-        return pa.nulls(total, values.type)
-    return pc.run_end_decode(pa.RunEndEncodedArray.from_arrays(pa.array(ends), values))

@@ -1,8 +1,9 @@
 """One stretch of a NEM12 file: every record to where it belongs, loaded, superseded or quarantined.
 
-Belongs here: the account of a stretch. It needs nothing but its own bytes, the 200 record in force before them
-and what the file says elsewhere about its days, so that stretches can be decoded side by side. Does not belong
-here: what is said of a record (``structure``, ``reads``, ``accumulation``), the file (``survey``, ``decoder``).
+Belongs here: the account of a stretch. It needs nothing but its own bytes, the 200 record in force before
+them and what the file says elsewhere about its days, so that stretches can be decoded side by side. Does not
+belong here: what is said of a record (``structure``, ``reads``, ``accumulation``) or of the file (``survey``,
+``decoder``).
 """
 
 from __future__ import annotations

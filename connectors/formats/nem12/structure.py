@@ -45,10 +45,14 @@ class Quality:
 
     def part(self, low: int, high: int) -> Quality:
         """Some of them."""
+        at = slice(low, high)
         return Quality(
-            *(column[low:high] for column in (self.flag, self.method, self.reason_code, self.reason_text)),
-            self.bad_flag[low:high],
-            self.bad_reason[low:high],
+            flag=self.flag[at],
+            method=self.method[at],
+            reason_code=self.reason_code[at],
+            reason_text=self.reason_text[at],
+            bad_flag=self.bad_flag[at],
+            bad_reason=self.bad_reason[at],
         )
 
 

@@ -3,9 +3,9 @@
 Belongs here: what can only be said of a file as a whole, found with a look at the few bytes of a line that
 tell it. Does not belong here: values, and anything that is said of a single record; see ``stretch``.
 
-A file is cut into stretches of about :data:`STRETCH_BYTES`, each beginning with a 200, 250 or 300 record. With
-the 200 record in force before it, a stretch can be decoded on its own. What stays in memory of a file is a
-:class:`Stretch` for each and eight bytes for each 250 and 300 record.
+A file is cut into stretches of a few hundred thousand fields, each beginning with a 200, 250 or 300 record.
+With the 200 record in force before it, a stretch can be decoded on its own. What stays in memory of a file is
+a :class:`Stretch` for each and eight bytes for each 250 and 300 record.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from connectors.formats.base import ControlTotal, RefusedFile, read_exactly
 from connectors.formats.nem12.identity import Keys, day_keys, read_keys
 from connectors.formats.nem12.lines import KNOWN, Source, opens_group, read_source
 
-STRETCH_BYTES = 2 * 1024 * 1024
+STRETCH_FIELDS = 400_000
+"""Fields and lines that make a stretch: what a stretch takes of memory goes by them, not by its bytes."""
+_READ_BYTES = 512 * 1024
 MOST_BYTES = 32 * 1024 * 1024
 """Most bytes that may follow a 200, 250 or 300 record before the next."""
 
@@ -114,20 +116,15 @@ def _cut(
     stream: BinaryIO, spool: BinaryIO | None, found: Survey, name: str
 ) -> Iterator[tuple[int, int, bytes]]:
     """Whole groups of records: their offset, the lines before them, their text."""
-    carry, offset, lines_before, is_first = b"", 0, 0, True
-    while True:
-        part = read_exactly(stream, STRETCH_BYTES)
-        if spool is not None:
-            spool.write(part)
-        if is_first:
+    offset, lines_before, waiting = 0, 0, b""
+    for part, is_last in _parts(stream, spool):
+        if not offset + len(waiting):
             found.has_old_line_ends = b"\n" not in part and b"\r" in part
             if part.startswith(_BYTE_ORDER_MARK):
                 offset, part = len(_BYTE_ORDER_MARK), part[len(_BYTE_ORDER_MARK) :]
-            is_first = False
-        text = carry + with_line_ends(part, found.has_old_line_ends)
-        cut = _last_group(text, len(carry)) if part else len(text)
-        carry = text[cut:]
-        if len(carry) > MOST_BYTES:
+        text = waiting + with_line_ends(part, found.has_old_line_ends)
+        cut = len(text) if is_last else _last_group(text, len(waiting))
+        if len(text) - cut > MOST_BYTES:
             line = lines_before + text.count(b"\n", 0, cut) + 1
             raise RefusedFile(
                 f"{name}: line {line}: more than {MOST_BYTES} bytes before the next 200, 250 or 300 record"
@@ -136,8 +133,27 @@ def _cut(
             yield offset, lines_before, text[:cut]
             lines_before += text.count(b"\n", 0, cut)
             offset += cut
-        if not part:
-            return
+        waiting = text[cut:]
+    if waiting:
+        yield offset, lines_before, waiting
+
+
+def _parts(stream: BinaryIO, spool: BinaryIO | None) -> Iterator[tuple[bytes, bool]]:
+    """The file in parts of about as many fields as make a stretch, and whether it is known to end there."""
+    parts: list[bytes] = []
+    fields = 0
+    while part := read_exactly(stream, _READ_BYTES):
+        if spool is not None:
+            spool.write(part)
+        parts.append(part)
+        data = np.frombuffer(part, dtype=np.uint8)
+        fields += sum(int(np.count_nonzero(data == end)) for end in b",\r\n")
+        is_last = len(part) < _READ_BYTES
+        if is_last or fields >= STRETCH_FIELDS:
+            yield b"".join(parts), is_last
+            parts, fields = [], 0
+    if parts:
+        yield b"".join(parts), True
 
 
 def with_line_ends(part: bytes, has_old_line_ends: bool) -> bytes:
@@ -146,7 +162,7 @@ def with_line_ends(part: bytes, has_old_line_ends: bool) -> bytes:
 
 
 def _last_group(text: bytes, carried: int) -> int:
-    """Where the last group of records begins; 0 where none does. What was carried begins with the last one."""
+    """Where the last group of records begins; 0 where none does behind what is carried, itself a group."""
     at = len(text)
     while (at := text.rfind(b"\n", max(carried - 1, 0), at)) >= 0:
         if opens_group(text, at + 1):
