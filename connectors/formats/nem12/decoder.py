@@ -12,8 +12,12 @@ What is taken and what is not:
   that a spreadsheet left behind. Its number of values must be that of the interval length of its 200
   record.
 - Quality V needs 400 records over 1…N without gap; a 400 or 500 record goes the way of its 300 record.
+- Lines end by LF, CRLF or CR; blank lines, a byte order mark and an end-of-file mark are passed over.
+- A record counts once, however many lines it wraps over; its number is that of its first line.
 - A 300 record that is wrong goes to quarantine alone; a wrong 200 record takes its 300 records with it.
-- Values are not negative, exact to six decimals of the stored unit, and may be empty only under quality N.
+- Values are exact to six decimals of the stored unit and may be empty only under quality N. AEMO allows no
+  negative one, since each direction has a register of its own; the exception is a net register (suffix N or
+  X), whose values are the difference of both. An exponent, a sign ``+`` or quotes are no number.
 - ``register_id`` is the NMI suffix (the register id where there is none): register ids repeat between meters.
 """
 

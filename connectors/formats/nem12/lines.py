@@ -70,9 +70,9 @@ def read_source(text: bytes, offset: int, lines_before: int, channel: bytes = b"
     lines = Lines(found.start, found.end, found.line_no + (lines_before - inherited))
     source = Source(view, lines, _indicators(view, lines), lines.start + (offset - len(head)), inherited)
     # The first line of a wrapped record ends among its values, before its quality: it holds no letter.
-    if not _has_letter(view, lines, np.flatnonzero(source.kind == 300)).all():
-        return _unwrap(source, _not_heads(source))
-    return source
+    days = np.flatnonzero(source.kind == 300)
+    is_open = ~_has_letter(view, lines, days)
+    return _unwrap(source, days[is_open]) if is_open.any() else source
 
 
 def _indicators(data: Bytes, lines: Lines) -> npt.NDArray[np.int64]:
@@ -92,32 +92,25 @@ def _has_letter(data: Bytes, lines: Lines, rows: Ints) -> BoolMask:
     return np.asarray(behind > before)
 
 
-def _not_heads(source: Source) -> Ints:
-    """Lines that do not go on as a record of their kind does: continuations, or broken records."""
-    suspect = source.kind == 0
-    for index in np.flatnonzero(source.kind):
-        if not _HEADS[int(source.kind[index])].match(source.raw(int(index))):
-            suspect[index] = True
-    return np.flatnonzero(suspect)
+def _is_head(source: Source, index: int) -> bool:
+    """Whether a line goes on as a record of its kind does: if not, it continues one, or is broken."""
+    kind = int(source.kind[index])
+    return kind != 0 and _HEADS[kind].match(source.raw(index)) is not None
 
 
-def _unwrap(source: Source, suspects: Ints) -> Source:
+def _unwrap(source: Source, open_days: Ints) -> Source:
     """Join the lines that continue a 300 record too short for its interval length; rare, so one by one."""
-    lines = source.lines
     joined: dict[int, bytes] = {}
-    swallowed = np.zeros(len(lines), dtype=bool)
+    swallowed = np.zeros(len(source.lines), dtype=bool)
     heads_200 = np.flatnonzero(source.kind == 200)
-    is_suspect = np.zeros(len(lines), dtype=bool)
-    is_suspect[suspects] = True
-    for suspect in suspects:
-        index = int(suspect)
-        if swallowed[index] or index == 0 or source.kind[index - 1] != 300 or is_suspect[index - 1]:
+    for day in open_days.tolist():
+        if swallowed[day] or not _is_head(source, day):
             continue
-        count = _interval_count(source, heads_200, index - 1)
-        pieces = [source.raw(index - 1)]
+        count = _interval_count(source, heads_200, day)
+        pieces = [source.raw(day)]
         commas = pieces[0].count(b",")
-        behind = index
-        while len(pieces) <= count and behind < len(lines) and is_suspect[behind]:
+        behind = day + 1
+        while len(pieces) <= count and behind < len(source.lines) and not _is_head(source, behind):
             # Joining is dear, and vain while there are too few fields even if every cut lost its comma.
             if commas + len(pieces) > count + 2 and _is_complete(_join(pieces, count), count):
                 break
@@ -125,11 +118,9 @@ def _unwrap(source: Source, suspects: Ints) -> Source:
             commas += pieces[-1].count(b",")
             behind += 1
         if len(pieces) > 1:
-            joined[index - 1] = _join(pieces, count)
-            swallowed[index:behind] = True
-    if not joined:
-        return source
-    return _rebuilt(source, joined, swallowed)
+            joined[day] = _join(pieces, count)
+            swallowed[day + 1 : behind] = True
+    return _rebuilt(source, joined, swallowed) if joined else source
 
 
 def _interval_count(source: Source, heads_200: Ints, index: int) -> int:

@@ -129,7 +129,7 @@ class IntervalReads:
 
 
 def _values(structure: Structure, days: Ints) -> tuple[Ints, BoolMask]:
-    """Values in millionths of the stored unit, day after day, and which are none of at least 0."""
+    """Values in millionths of the stored unit, day after day, and which are none that may be there."""
     fields = structure.fields
     owner, count = structure.days.owner[days], structure.days.count[days]
     starts, ends = fields.runs(structure.days.rows[days], 2, count)
@@ -141,4 +141,7 @@ def _values(structure: Structure, days: Ints) -> tuple[Ints, BoolMask]:
     if len(odd):
         scales = scale if isinstance(scale, int) else scale[odd]
         values[odd], bad[odd] = parse_scaled(fields.data, *trim(fields.data, starts[odd], ends[odd]), scales)
-    return values, bad | (values < 0)
+    negative = values < 0
+    if negative.any():
+        bad |= negative & ~np.repeat(structure.channels.is_net[owner], count)
+    return values, bad

@@ -23,8 +23,14 @@ from connectors.formats.nem12.times import date_field, time_field
 from connectors.formats.reads import OTHER_DIRECTION, UNITS, UNKNOWN_UNIT
 from connectors.formats.text_lines import Fields, Ints
 
-_DIRECTIONS = {"E": "import", "B": "export", "Q": "reactive_import", "K": "reactive_export"}
-_IMPLIED_UNITS = {"E": "kWh", "B": "kWh", "Q": "kvarh", "K": "kvarh"}
+# By the first letter of the NMI suffix. Data of check meters and averages of them and the main meter have
+# letters of their own and stay "other": they are the same energy once more, and must not be added to it.
+_DIRECTIONS = {
+    "E": "import", "B": "export", "N": "net",
+    "Q": "reactive_import", "K": "reactive_export", "X": "reactive_net",
+}  # fmt: skip
+_NET = ("net", "reactive_net")
+_IMPLIED_UNITS = {"E": "kWh", "B": "kWh", "N": "kWh", "Q": "kvarh", "K": "kvarh", "X": "kvarh"}
 _QUALITY = r"^[AEFNSV]\d{0,2}$"
 
 
@@ -96,6 +102,11 @@ class Channels:
     serial: pa.StringArray
     direction: pa.StringArray
     unit: pa.StringArray
+
+    @property
+    def is_net(self) -> BoolMask:
+        """What flows either way as one number, which may be negative."""
+        return as_mask(pc.is_in(self.direction, pa.array(_NET)))
 
 
 @dataclass(frozen=True)
