@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -24,36 +25,39 @@ _QUALITIES = ["A"] * 16 + ["S53", "F14", "E52", "V"]
 _REASONS = {"S53": "51", "F14": "79", "E52": ""}
 
 
-def write_meter_days(path: Path, meter_days: int, minutes: tuple[int, ...] = tuple(_MINUTES)) -> int:
+def write_meter_days(path: Path, meter_days: int, *, copies: int = 1) -> int:
     """Write a file of so many 300 records and return the number of its interval values.
 
     Meters measure 5, 15 or 30 minutes, in five kinds of registers; one day in twenty has two qualities told
     by 400 records, three are substituted or estimated. Values differ in length, as real ones do: they are of
-    a few watt hours at night and of kilowatt hours in the evening, with and without trailing zeros.
+    a few watt hours at night and of kilowatt hours in the evening, with and without trailing zeros. With
+    ``copies``, all of it comes again that often, of other meters.
     """
-    values = 0
     with path.open("w", encoding="ascii", newline="\r\n") as file:
         file.write("100,NEM12,202604010600,GRIDCRM,BENCH\n")
-        for count, text in islice(_days(minutes), meter_days):
-            values += count
-            file.write(text)
+        days = list(islice(_days(), meter_days)) if copies > 1 else islice(_days(), meter_days)
+        values = 0
+        for copy in range(copies):
+            for count, head, text in days:
+                values += count
+                file.write(head.replace("{NMI}", f"{61 + copy:02d}") + text if head else text)
         file.write("900\n")
     return values
 
 
-def _days(minutes: tuple[int, ...]) -> Iterator[tuple[int, str]]:
-    """Number of values and text of one 300 record after the other, with the 200 and 400 around it."""
-    chance = Random(_SEED)
-    pools = [_values(chance, decimals, most) for _, _, decimals, most in _REGISTERS]
+def _days() -> Iterator[tuple[int, str, str]]:
+    """Number of values of one 300 record after the other, the 200 before it if any, itself and its 400."""
+    chance, pools = Random(_SEED), _pools()
     dates = [(_FIRST_DAY + timedelta(day)).strftime("%Y%m%d") for day in range(_DAYS_A_CHANNEL)]
     channel = 0
     while True:
         suffix, unit, _, _ = _REGISTERS[channel % len(_REGISTERS)]
         pool = pools[channel % len(_REGISTERS)]
-        length = minutes[channel // len(_REGISTERS) % len(minutes)]
+        length = _MINUTES[channel // len(_REGISTERS) % len(_MINUTES)]
         count = 1440 // length
-        nmi = f"{6100000000 + channel}"
-        head = f"200,{nmi},E1B1Q1K1E2,01,{suffix},N1,SN{channel:07d},{unit},{length},20260601\n"
+        head = (
+            f"200,{{NMI}}{channel:08d},E1B1Q1K1E2,01,{suffix},N1,SN{channel:07d},{unit},{length},20260601\n"
+        )
         for number, day in enumerate(dates):
             quality = _QUALITIES[chance.randrange(len(_QUALITIES))]
             text = pool[chance.randrange(_DISTINCT_DAYS)]
@@ -64,12 +68,18 @@ def _days(minutes: tuple[int, ...]) -> Iterator[tuple[int, str]]:
             if quality == "V":
                 middle = chance.randrange(1, count)
                 record += f"400,1,{middle},A,,\n400,{middle + 1},{count},S53,51,Comms fault\n"
-            yield count, record if number else head + record
+            yield count, "" if number else head, record
         channel += 1
 
 
+@cache
+def _pools() -> list[list[str]]:
+    """Days of 288 values as text, for each kind of register."""
+    chance = Random(_SEED)
+    return [_values(chance, decimals, most) for _, _, decimals, most in _REGISTERS]
+
+
 def _values(chance: Random, decimals: int, most: float) -> list[str]:
-    """Days of 288 values as text."""
     days = []
     for _ in range(_DISTINCT_DAYS):
         level = [chance.betavariate(0.7, 3.0) * most for _ in range(288)]

@@ -5,8 +5,8 @@ not belong here: what the file looks like; see ``meter_days``.
 
 Ours makes the canonical rows, all fifteen columns with exact decimals, and throws them away. nemreader makes
 its tuples of floats. DuckDB cuts the lines into text columns, as many as the longest line has, and counts
-what is in each, so that none is left unread; it converts nothing. Noted beside it are its other ways: lines split
-into lists, and only one column asked for.
+what is in each, so that none is left unread; it converts nothing. Noted beside it are its other ways: lines
+split into lists, and only one column asked for.
 """
 
 from __future__ import annotations
