@@ -1,7 +1,7 @@
 """Growth: does a value cost the same in a file of 100 million as in one of a million?
 
-Belongs here: decoding files of three sizes into Parquet, as ingestion does, each in a process of its own. Does
-not belong here: what the files look like (``meter_days``) and speed as such (``nem12``).
+Belongs here: decoding files of three sizes into Parquet, as ingestion does, each in a process of its own.
+Does not belong here: what the files look like (``meter_days``) and speed as such (``nem12``).
 
 ``ours`` is the rate at 100 million values, ``peer`` that at one million: 0.9 of it is flat within ten per
 cent. It is taken by the clock and in processor time, which other work on the machine does not disturb.

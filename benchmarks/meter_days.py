@@ -40,7 +40,7 @@ def write_meter_days(path: Path, meter_days: int, *, copies: int = 1) -> int:
         for copy in range(copies):
             for count, head, text in days:
                 values += count
-                file.write(head.replace("{NMI}", f"{61 + copy:02d}") + text if head else text)
+                file.write(head.replace("{NMI}", f"{copy:02d}") + text if head else text)
         file.write("900\n")
     return values
 

@@ -15,9 +15,11 @@ What is taken and what is not:
 - Lines end by LF, CRLF or CR; blank lines, a byte order mark and an end-of-file mark are passed over.
 - A record counts once, however many lines it wraps over; its number is that of its first line.
 - A 300 record that is wrong goes to quarantine alone; a wrong 200 record takes its 300 records with it.
-- Values are exact to six decimals of the stored unit and may be empty only under quality N. AEMO allows no
-  negative one, since each direction has a register of its own; the exception is a net register (suffix N or
-  X), whose values are the difference of both. An exponent, a sign ``+`` or quotes are no number.
+- Values are exact to six decimals of the stored unit. Under quality N they may be empty, and are null
+  whatever they are, since systems fill in zeros there; otherwise none may be empty.
+- AEMO allows no negative values, since each direction has a register of its own; the exception is a net
+  register (suffix N or X), whose values are the difference of both. An exponent, a sign ``+`` or quotes are
+  no number.
 - ``register_id`` is the NMI suffix (the register id where there is none): register ids repeat between meters.
 """
 

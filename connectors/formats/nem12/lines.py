@@ -106,7 +106,7 @@ def _unwrap(source: Source, open_days: Ints) -> Source:
     for day in open_days.tolist():
         if swallowed[day] or not _is_head(source, day):
             continue
-        count = _interval_count(source, heads_200, day)
+        count = _interval_count(source, heads_200[~swallowed[heads_200]], day)
         pieces = [source.raw(day)]
         commas = pieces[0].count(b",")
         behind = day + 1

@@ -38,10 +38,11 @@ class IntervalReads:
         self._quality = structure.quality
         days = np.flatnonzero(wanted)
         runs = self._runs(days)
-        values, bad = _values(structure, days)
-        # A value may be missing where its quality says that there is none.
-        empty = bad & self._has_no_data(runs) if bad.any() else bad
-        wrong = bad & ~empty
+        values, missing, bad = _values(structure, days)
+        no_data = self._has_no_data(runs)
+        # A value may be missing where its quality says that there is none, and is null there: not the 0 or
+        # the last one known that systems fill in.
+        wrong, empty = bad | (missing & ~no_data), no_data
         self.wrong_value = np.zeros(len(wanted), dtype=np.int64)
         """1-based place of the first value of each day that cannot be read."""
         if wrong.any():
@@ -125,11 +126,14 @@ class IntervalReads:
         return _Runs(np.where(ranged, len(self._days.rows) + which, np.repeat(days, parts)), length)
 
     def _has_no_data(self, runs: _Runs) -> BoolMask:
-        return np.repeat(self._quality.is_flag("N")[runs.which], runs.length)
+        is_none = self._quality.is_flag("N")
+        if not is_none.any():
+            return np.zeros(int(runs.length.sum()), dtype=bool)
+        return np.repeat(is_none[runs.which], runs.length)
 
 
-def _values(structure: Structure, days: Ints) -> tuple[Ints, BoolMask]:
-    """Values in millionths of the stored unit, day after day, and which are none that may be there."""
+def _values(structure: Structure, days: Ints) -> tuple[Ints, BoolMask, BoolMask]:
+    """Values in millionths of the stored unit, day after day, which are missing, and which are wrong."""
     fields = structure.fields
     owner, count = structure.days.owner[days], structure.days.count[days]
     starts, ends = fields.runs(structure.days.rows[days], 2, count)
@@ -137,11 +141,16 @@ def _values(structure: Structure, days: Ints) -> tuple[Ints, BoolMask]:
     same = int(exponent[0]) if len(days) and (exponent == exponent[0]).all() else None
     scale: int | Ints = SCALE + same if same is not None else SCALE + np.repeat(exponent, count)
     values, bad = parse_scaled(fields.data, starts, ends, scale)
-    odd = np.flatnonzero(bad & (ends > starts)) if bad.any() else ()
-    if len(odd):
-        scales = scale if isinstance(scale, int) else scale[odd]
-        values[odd], bad[odd] = parse_scaled(fields.data, *trim(fields.data, starts[odd], ends[odd]), scales)
+    missing = np.zeros(len(values), dtype=bool)
+    if bad.any():
+        odd = np.flatnonzero(bad)
+        starts, ends = trim(fields.data, starts[odd], ends[odd])
+        values[odd], bad[odd] = parse_scaled(
+            fields.data, starts, ends, scale if isinstance(scale, int) else scale[odd]
+        )
+        missing[odd] = ends == starts
+        bad &= ~missing
     negative = values < 0
     if negative.any():
         bad |= negative & ~np.repeat(structure.channels.is_net[owner], count)
-    return values, bad
+    return values, missing, bad
