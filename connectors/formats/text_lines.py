@@ -141,6 +141,15 @@ class Fields:
         starts[before[some]] = self._commas[self._first[rows[some]] + first - 1] + 1
         return starts, ends
 
+    def commas(self, rows: Ints, low: Ints, high: Ints) -> Ints:
+        """Positions of the commas number ``low`` to ``high`` (exclusive) of each row, row after row."""
+        counts = high - low
+        total = int(counts.sum())
+        before = np.cumsum(counts) - counts
+        index = np.repeat(self._first[rows] + low - before, counts) + np.arange(total)
+        positions: Ints = self._commas[index]
+        return positions
+
 
 def fixed_digits(data: Bytes, starts: Ints, ends: Ints, width: int) -> tuple[Bytes, BoolMask]:
     """Digits ``(width, n)`` of spans that are exactly ``width`` digits, zeros for others.
