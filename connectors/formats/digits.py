@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from connectors.formats.columns import BoolMask
+from connectors.formats.digit_words import parse_long_words, parse_words
 
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -54,24 +55,38 @@ def decimal_array(unscaled: Ints, kind: pa.DataType, null: BoolMask) -> pa.Array
     return pa.Array.from_buffers(kind, len(unscaled), [validity(null), pa.py_buffer(halves)])
 
 
-def parse_scaled(data: Bytes, starts: Ints, ends: Ints, scale: int) -> tuple[Ints, BoolMask]:
+def parse_scaled(data: Bytes, starts: Ints, ends: Ints, scale: int | Ints) -> tuple[Ints, BoolMask]:
     """Plain decimal texts ``data[starts:ends]`` as integers scaled by ``10**scale``, and which are not that.
 
     Taken are digits with at most one point and one leading ``-``; an empty text, an exponent, more than
-    ``scale`` significant decimals or more than 18 digits in all are not. Tokens of one shape (length, place
-    of the point) are parsed together, so the cost is a few numpy calls a shape.
+    ``scale`` significant decimals or more than 18 digits in all are not. ``scale`` is one for all or one a
+    text. Nearly every text is short enough to be read as one word of the machine (:mod:`.digit_words`); the
+    few others are read by their shape.
     """
+    values, bad = parse_words(data, starts, ends, scale)
+    if not bad.any():
+        return values, bad
+    rows = np.flatnonzero(bad & (ends > starts))
+    starts, ends = starts[rows], ends[rows]
+    scales = scale if isinstance(scale, int) else scale[rows]
+    negative = data[starts] == ord("-")
+    found, wrong = parse_long_words(data, starts + negative, ends, scales)
+    odd = np.flatnonzero(wrong)
+    if isinstance(scales, int):
+        found[odd], wrong[odd] = _by_shape(data, starts[odd] + negative[odd], ends[odd], scales)
+    else:
+        for one in np.unique(scales[odd]):
+            same = odd[scales[odd] == one]
+            found[same], wrong[same] = _by_shape(data, starts[same] + negative[same], ends[same], int(one))
+    values[rows], bad[rows] = np.where(negative, -found, found), wrong
+    return values, bad
+
+
+def _by_shape(data: Bytes, starts: Ints, ends: Ints, scale: int) -> tuple[Ints, BoolMask]:
+    """Texts without a sign; those of one length and place of the point are read together."""
     lengths = ends - starts
     values = np.zeros(len(starts), dtype=np.int64)
     bad: BoolMask = (lengths <= 0) | (lengths > MAX_TEXT)
-    negative = np.zeros(len(starts), dtype=bool)
-    candidates = np.flatnonzero(~bad)
-    if not len(candidates):
-        return values, bad
-    negative[candidates] = data[starts[candidates]] == ord("-")
-    starts = starts + negative
-    lengths = ends - starts
-    bad |= lengths <= 0
     for length in np.flatnonzero(np.bincount(lengths[~bad])):
         rows = np.flatnonzero((lengths == length) & ~bad)
         windows = np.lib.stride_tricks.sliding_window_view(data, int(length))
@@ -89,7 +104,6 @@ def parse_scaled(data: Bytes, starts: Ints, ends: Ints, scale: int) -> tuple[Int
             values[rows[chosen]] = number
             wrong[np.flatnonzero(chosen)[refused]] = True
         bad[rows[wrong]] = True
-    np.negative(values, out=values, where=negative)
     values[bad] = 0
     return values, bad
 
@@ -97,7 +111,7 @@ def parse_scaled(data: Bytes, starts: Ints, ends: Ints, scale: int) -> tuple[Int
 def _scaled(digits: Bytes, decimals: int, scale: int) -> tuple[Ints, BoolMask]:
     """Digit rows with ``decimals`` of them behind the point, as integers scaled by ``10**scale``."""
     count = digits.shape[1]
-    refused = np.zeros(count, dtype=bool)
+    refused = np.full(count, not len(digits))
     if decimals > scale:
         refused |= digits[len(digits) - (decimals - scale) :].any(axis=0)
         digits = digits[: len(digits) - (decimals - scale)]
@@ -108,5 +122,5 @@ def _scaled(digits: Bytes, decimals: int, scale: int) -> tuple[Ints, BoolMask]:
         refused |= digits[: len(digits) - keep].any(axis=0)
         digits = digits[len(digits) - keep :]
     if not len(digits):
-        return np.zeros(count, dtype=np.int64), np.ones(count, dtype=bool)
+        return np.zeros(count, dtype=np.int64), refused
     return combine_digits(digits, 10) * 10**shift, refused

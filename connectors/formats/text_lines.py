@@ -106,8 +106,9 @@ class Fields:
             return start, self.end[rows]
         first, count = self._first[rows], self.count[rows]
         last = len(self._commas) - 1
-        before = self._commas[np.clip(first + index - 1, 0, last)] + 1
-        behind = self._commas[np.clip(first + index, 0, last)]
+        at = first + index
+        before = self._commas[np.minimum(np.maximum(at - 1, 0), last)] + 1
+        behind = self._commas[np.minimum(at, last)]
         start = np.where(np.asarray(index) == 0, self.start[rows], before)
         end = np.where(index < count - 1, behind, self.end[rows])
         absent = index >= count
@@ -120,6 +121,25 @@ class Fields:
     def text(self, rows: Ints, index: Ints | int) -> pa.StringArray:
         """Field ``index`` as text, trimmed."""
         return strings(self.data, *self.trimmed(rows, index))
+
+    def texts(self, rows: Ints, *indexes: int) -> list[pa.StringArray]:
+        """Several fields as text, trimmed; one after the other costs more."""
+        every = self.text(np.tile(rows, len(indexes)), np.repeat(indexes, len(rows)))
+        return [every[at * len(rows) : (at + 1) * len(rows)] for at in range(len(indexes))]
+
+    def runs(self, rows: Ints, first: int, counts: Ints) -> tuple[Ints, Ints]:
+        """Start and end of ``counts`` fields from ``first`` on of each row, row after row, untrimmed.
+
+        Each of them must be there and have a comma on either side.
+        """
+        before = np.cumsum(counts) - counts
+        index = np.repeat(self._first[rows] + first - before, counts) + np.arange(int(counts.sum()))
+        ends = self._commas[index]
+        starts = np.empty_like(ends)
+        starts[1:] = ends[:-1] + 1
+        some = counts > 0
+        starts[before[some]] = self._commas[self._first[rows[some]] + first - 1] + 1
+        return starts, ends
 
     def commas(self, rows: Ints, low: Ints, high: Ints) -> Ints:
         """Positions of the commas number ``low`` to ``high`` (exclusive) of each row, row after row."""

@@ -1,7 +1,8 @@
 """AEMO's meter data file format: NEM12 interval and NEM13 accumulation data.
 
-Belongs here: the settings and the account of one file. Does not belong here: lines (``lines``), fields
-(``structure``, ``accumulation``), values (``reads``).
+Belongs here: the settings and the order of work on one file. Does not belong here: what holds for the file
+as a whole (``survey``), for a part of it (``stretch``), and for a record (``structure``, ``reads``,
+``accumulation``).
 
 What is taken and what is not:
 
@@ -11,61 +12,51 @@ What is taken and what is not:
   that a spreadsheet left behind. Its number of values must be that of the interval length of its 200
   record.
 - Quality V needs 400 records over 1…N without gap; a 400 or 500 record goes the way of its 300 record.
+- Lines end by LF, CRLF or CR; blank lines, a byte order mark and an end-of-file mark are passed over.
+- A record counts once, however many lines it wraps over; its number is that of its first line.
 - A 300 record that is wrong goes to quarantine alone; a wrong 200 record takes its 300 records with it.
-- Values are not negative, exact to six decimals of the stored unit, and may be empty only under quality N.
+- Values are exact to six decimals of the stored unit. Under quality N they may be empty, and are null
+  whatever they are, since systems fill in zeros there; otherwise none may be empty.
+- AEMO allows no negative values, since each direction has a register of its own; the exception is a net
+  register (suffix N or X), whose values are the difference of both. An exponent, a sign ``+`` or quotes are
+  no number.
 - ``register_id`` is the NMI suffix (the register id where there is none): register ids repeat between meters.
 """
 
 from __future__ import annotations
 
-import mmap
-import shutil
+import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import BinaryIO, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from connectors.formats.base import (
     DecodeResult,
     Format,
     FormatSettings,
-    Reject,
+    RefusedFile,
     Settings,
     TableSink,
     parse_settings,
     read_exactly,
 )
-from connectors.formats.nem12.accumulation import RegisterReads
-from connectors.formats.nem12.lines import KNOWN, Source, check_envelope, read_source
-from connectors.formats.nem12.reads import IntervalReads
-from connectors.formats.nem12.structure import Structure, read_structure
+from connectors.formats.columns import BoolMask
+from connectors.formats.nem12.corrections import Versions, outdated
+from connectors.formats.nem12.lines import KNOWN, Source, read_source
+from connectors.formats.nem12.stretch import Account, decode_stretch, versions_in
+from connectors.formats.nem12.survey import Stretch, Survey, repeated, survey, with_line_ends
 from connectors.formats.nem12.times import parse_offset
 from connectors.formats.reads import INTERVAL_READS, REGISTER_READS
-from connectors.formats.text_lines import Ints
 
-_IN_MEMORY = 32 * 1024 * 1024
-
-_REASONS = {
-    "orphan": "no record before it that it could belong to",
-    "parent_quarantined": "the record it belongs to is in quarantine",
-    "no_service_point": "the NMI is empty",
-    "no_register": "neither NMI suffix nor register id is given",
-    "bad_interval_length": "the interval length is not a whole part of a day",
-    "unknown_unit": "the unit of measure is not known",
-    "bad_date": "the date is not a day of the calendar",
-    "bad_quality": "the quality is not one of A E F N S V with an optional two-digit method",
-    "bad_reason_code": "the reason code is not a whole number",
-    "bad_update_time": "the update time is not a time of 14 digits",
-    "bad_time": "a read or update time is missing or not a time of 14 digits",
-    "quality_ranges": "quality V, but its 400 records do not cover every interval once",
-    "bad_range": "start and end are not intervals of the day",
-    "range_without_v": "its 300 record does not have quality V",
-    "unknown_record": "the line is no known record and continues none",
-}
+_IN_MEMORY = 16 * 1024 * 1024
+_WORKERS = min(3, os.cpu_count() or 1)
+T = TypeVar("T")
 
 
 class Nem12Settings(FormatSettings):
@@ -83,140 +74,121 @@ def schema(settings: Settings) -> dict[str, pa.Schema]:
 def decode(stream: BinaryIO, settings: Settings, sink: TableSink, name: str) -> DecodeResult:
     """Decode one file; see :func:`connectors.formats.decode`."""
     offset = parse_offset(parse_settings(Nem12Settings, "nem12", settings).utc_offset)
-    with _whole(stream) as data:
-        source = read_source(data)
-        result = DecodeResult(control_totals=check_envelope(source, name))
-        result.records_read = len(source.lines)
+    in_place = stream.seekable()
+    begin = stream.tell() if in_place else 0
+    # A file is read twice where it lies; what is unpacked on the way is read once, and kept aside.
+    with nullcontext(stream) if in_place else _spool() as again:
+        found = survey(stream, None if in_place else again, name)
+        file = _File(again, begin, found, offset, name)
+        result = DecodeResult(control_totals=found.control_totals)
+        result.records_read = sum(found.records_by_type.values())
         for kind in KNOWN:
-            result.add_type(str(kind), int((source.kind == kind).sum()))
-        _Account(source, result, sink).settle(offset)
-        del source
+            result.add_type(str(kind), found.records_by_type[kind])
+        for account in file.accounts():
+            result.loaded += account.loaded
+            result.superseded += account.superseded
+            if account.interval_reads is not None:
+                result.write(sink, "interval_reads", account.interval_reads)
+            if account.register_reads is not None:
+                result.write(sink, "register_reads", account.register_reads)
+            for reject in account.rejects:
+                result.reject(sink, reject)
     return result
 
 
+def _spool() -> AbstractContextManager[BinaryIO]:
+    return cast(AbstractContextManager[BinaryIO], tempfile.SpooledTemporaryFile(_IN_MEMORY))
+
+
+class _File:
+    """A surveyed file: its stretches are decoded side by side, and given in their order."""
+
+    def __init__(self, stream: BinaryIO, begin: int, found: Survey, offset_seconds: int, name: str) -> None:
+        self._stream, self._begin, self._name = stream, begin, name
+        self._survey = found
+        self._offset = offset_seconds
+
+    def accounts(self) -> Iterator[Account]:
+        """The account of each stretch."""
+        days, reads = self._outdated()
+
+        def work(stretch: Stretch, source: Source) -> Account:
+            of_days = _part(days, stretch.days, int((source.kind == 300).sum()))
+            of_reads = _part(reads, stretch.reads, int((source.kind == 250).sum()))
+            return decode_stretch(source, self._offset, of_days, of_reads)
+
+        return self._each(self._survey.stretches, work)
+
+    def _outdated(self) -> tuple[BoolMask, BoolMask]:
+        """The 300 and 250 records replaced by others of the file: only what looks repeated is looked into."""
+        days, reads = repeated(self._survey.day_keys), repeated(self._survey.read_keys)
+        day_places, read_places = np.flatnonzero(days), np.flatnonzero(reads)
+
+        def work(stretch: Stretch, source: Source) -> tuple[Versions, Versions]:
+            of_days = _part(days, stretch.days, int((source.kind == 300).sum()))
+            of_reads = _part(reads, stretch.reads, int((source.kind == 250).sum()))
+            places = np.flatnonzero(of_days), np.flatnonzero(of_reads)
+            return versions_in(source, self._offset, *places, stretch.days, stretch.reads)
+
+        stretches = self._survey.stretches
+        concerned = sorted(
+            set(np.searchsorted([one.days for one in stretches], day_places, side="right") - 1)
+            | set(np.searchsorted([one.reads for one in stretches], read_places, side="right") - 1)
+        )
+        found = list(self._each([stretches[index] for index in concerned], work))
+        return (
+            outdated([of_days for of_days, _ in found], len(days)),
+            outdated([of_reads for _, of_reads in found], len(reads)),
+        )
+
+    def _each(self, stretches: list[Stretch], work: Callable[[Stretch, Source], T]) -> Iterator[T]:
+        """The result of ``work`` for each stretch, in order; a few at a time are in memory."""
+        if len(stretches) <= 1:
+            for stretch in stretches:
+                yield work(stretch, self._source(stretch, self._text(stretch)))
+            return
+
+        def one(stretch: Stretch, text: bytes) -> T:
+            return work(stretch, self._source(stretch, text))
+
+        with _workers() as pool:
+            waiting: deque[Future[T]] = deque()
+            for stretch in stretches:
+                waiting.append(pool.submit(one, stretch, self._text(stretch)))
+                if len(waiting) > _WORKERS:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _text(self, stretch: Stretch) -> bytes:
+        self._stream.seek(self._begin + stretch.offset)
+        text = read_exactly(self._stream, stretch.size)
+        if len(text) < stretch.size:
+            raise RefusedFile(f"{self._name}: became shorter while it was read; take it when it is complete")
+        return text
+
+    def _source(self, stretch: Stretch, text: bytes) -> Source:
+        text = with_line_ends(text, self._survey.has_old_line_ends)
+        return read_source(text, stretch.offset, stretch.lines_before, stretch.channel)
+
+
 @contextmanager
-def _whole(stream: BinaryIO) -> Iterator[bytes | mmap.mmap]:
-    """The text of the file: in memory where it is small, else on disk and mapped."""
-    head = read_exactly(stream, _IN_MEMORY)
-    if len(head) < _IN_MEMORY:
-        yield head
-        return
-    with tempfile.TemporaryFile() as spool:
-        spool.write(head)
-        shutil.copyfileobj(stream, spool, _IN_MEMORY)
-        spool.flush()
-        # Not closed here: arrays look into it, and it goes with the last of them.
-        yield mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ)
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """Threads serve, since nearly all of the work is numpy's and Arrow's own code, which lets others run."""
+    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="nem12")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-class _Account:
-    """Takes every record of a file to where it belongs: loaded, superseded or quarantined."""
-
-    def __init__(self, source: Source, result: DecodeResult, sink: TableSink) -> None:
-        self.source = source
-        self.result = result
-        self.sink = sink
-        self._rejects: list[tuple[int, str, str]] = []
-
-    def settle(self, offset_seconds: int) -> None:
-        """Write the rows and the rejects, and count everything."""
-        kind = self.source.kind
-        self.result.loaded += int(np.isin(kind, (100, 900)).sum())
-        self._quarantine(np.flatnonzero(kind == 0), "unknown_record")
-        structure = read_structure(self.source, offset_seconds)
-        self._settle_intervals(structure, offset_seconds)
-        self._settle_registers(offset_seconds)
-        for row, rule, reason in sorted(self._rejects):
-            line = int(self.source.lines.line_no[row])
-            reject = Reject(line, int(self.source.offset[row]), self.source.raw(row), rule, reason)
-            self.result.reject(self.sink, reject)
-
-    def _settle_intervals(self, structure: Structure, offset_seconds: int) -> None:
-        days, ranges, channels = structure.days, structure.ranges, structure.channels
-        self._quarantine_broken(channels.rows, channels.rules.name)
-        self.result.loaded += int(channels.rules.is_ok.sum())
-        state = np.zeros(len(days.rows), dtype=np.int8)  # 0 loaded, 1 superseded, 2 quarantined
-        if len(days.rows):
-            reads = IntervalReads(self.source, structure, offset_seconds)
-            superseded = reads.superseded()
-            for batch, count in reads.batches(np.flatnonzero(days.rules.is_ok & ~superseded)):
-                self.result.write(self.sink, "interval_reads", batch)
-                self.result.loaded += count
-            self.result.superseded += int(superseded.sum())
-            state[superseded] = 1
-            state[~days.rules.is_ok] = 2
-            self._quarantine_days(structure, reads)
-        ranges.rules.fail(
-            np.flatnonzero((ranges.owner >= 0) & (_state_of(state, ranges.owner) == 2)), "parent_quarantined"
-        )
-        self._settle_children(ranges.rows, ranges.owner, state, ranges.rules.name)
-        rules = np.full(len(structure.events), "", dtype=object)
-        rules[structure.event_owner < 0] = "orphan"
-        rules[(structure.event_owner >= 0) & (_state_of(state, structure.event_owner) == 2)] = (
-            "parent_quarantined"
-        )
-        self._settle_children(structure.events, structure.event_owner, state, rules)
-
-    def _settle_children(
-        self, rows: Ints, owner: Ints, state: npt.NDArray[np.int8], rules: npt.NDArray[np.object_]
-    ) -> None:
-        self._quarantine_broken(rows, rules)
-        fine = rules == ""
-        gone = fine & (_state_of(state, owner) == 1)
-        self.result.superseded += int(gone.sum())
-        self.result.loaded += int((fine & ~gone).sum())
-
-    def _settle_registers(self, offset_seconds: int) -> None:
-        registers = RegisterReads(self.source, offset_seconds)
-        superseded = registers.superseded()
-        kept = registers.rules.is_ok & ~superseded
-        self.result.write(self.sink, "register_reads", registers.batch(kept))
-        self._quarantine_broken(registers.rows, registers.rules.name)
-        state = np.where(superseded, 1, np.where(kept, 0, 2)).astype(np.int8)
-        self.result.loaded += int(kept.sum())
-        self.result.superseded += int(superseded.sum())
-        details = np.flatnonzero(self.source.kind == 550)
-        owner = np.searchsorted(registers.rows, details) - 1
-        rules = np.full(len(details), "", dtype=object)
-        rules[owner < 0] = "orphan"
-        rules[(owner >= 0) & (_state_of(state, owner) == 2)] = "parent_quarantined"
-        self._settle_children(details, owner, state, rules)
-
-    def _quarantine_days(self, structure: Structure, reads: IntervalReads) -> None:
-        days = structure.days
-        for index in np.flatnonzero(~days.rules.is_ok):
-            rule = str(days.rules.name[index])
-            count = int(structure.channels.count[days.owner[index]]) if days.owner[index] >= 0 else 0
-            if rule == "field_count":
-                found = int(days.field_count[index])
-                reason = f"{found} fields, where {count} intervals a day need {count + 3} to {count + 7}"
-            elif rule == "bad_value":
-                place = int(reads.wrong_value[index])
-                reason = f"value {place} of {count} is not a number of at least 0 with at most 6 decimals"
-            else:
-                reason = _REASONS[rule]
-            self._rejects.append((int(days.rows[index]), rule, reason))
-
-    def _quarantine_broken(self, rows: Ints, rules: npt.NDArray[np.object_]) -> None:
-        for index in np.flatnonzero(rules != ""):
-            rule = str(rules[index])
-            default = "the number of fields or one of the values is not that of the record"
-            self._rejects.append((int(rows[index]), rule, _REASONS.get(rule, default)))
-
-    def _quarantine(self, rows: Ints, rule: str) -> None:
-        self._rejects += [(int(row), rule, _REASONS[rule]) for row in rows]
-
-
-def _state_of(state: npt.NDArray[np.int8], owner: Ints) -> npt.NDArray[np.int8]:
-    """The state of each child's owner; quarantined where it has none."""
-    if not len(state):
-        return np.full(len(owner), 2, dtype=np.int8)
-    return np.where(owner >= 0, state[owner], np.int8(2))
+def _part(mask: BoolMask, first: int, count: int) -> BoolMask:
+    return mask[first : first + count]
 
 
 FORMAT = Format(
     name="nem12",
-    version="1",
+    version="2",
     description="AEMO NEM12 interval and NEM13 accumulation meter data",
     decode=decode,
     schema=schema,

@@ -1,215 +1,156 @@
 """NEM12 interval values to rows of ``interval_reads``.
 
-Belongs here: the values of 300 records, which record supersedes which, and the rows. Does not belong here:
-the other fields of a record; see ``structure``.
+Belongs here: the values of 300 records and the rows they become. Does not belong here: the other fields of a
+record (``structure``), and which record supersedes which (``corrections``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from connectors.formats.columns import BoolMask, as_mask
+from connectors.formats.columns import BoolMask
 from connectors.formats.digits import decimal_array, parse_scaled
 from connectors.formats.nem12.lines import Source
 from connectors.formats.nem12.structure import Structure, as_timestamps
 from connectors.formats.nem12.times import DAY, MICROSECONDS
 from connectors.formats.reads import SCALE, VALUE, interval_batch
-from connectors.formats.text_lines import Fields, Ints, trim
-
-_VALUES_AT_ONCE = 131_072
-_BYTES_AT_ONCE = 8 * 1024 * 1024
+from connectors.formats.repeat import repeat_texts
+from connectors.formats.text_lines import Ints, trim
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """Days with one number of values and one unit scale, out of one stretch of the text."""
+class _Runs:
+    """Intervals of one quality: ``which`` indexes the days' qualities, and behind them those of ranges."""
 
-    days: Ints
-    count: int
-    exponent: int
-    fields: Fields
-    at: Ints  # the days' places in ``fields``
+    which: Ints
+    length: Ints
 
 
 class IntervalReads:
-    """The interval values of one file."""
+    """The interval values of the ``wanted`` days of a stretch; those that cannot be read break a rule."""
 
-    def __init__(self, source: Source, structure: Structure, offset_seconds: int) -> None:
-        self.source = source
-        self.days = structure.days
-        self.channels = structure.channels
-        self.ranges = structure.ranges
-        self._offset = offset_seconds * MICROSECONDS
-        channels = self.channels
-        self._channel_text = {
-            "service_point_id": _concat(channels.service_point),
-            "register_id": _concat(channels.register),
-            "meter_serial": _concat(channels.serial),
-            "direction": _concat(channels.direction),
-            "unit": _concat(channels.unit),
-        }
-        day, ranged = self.days.quality, self.ranges.quality
-        self._quality: dict[str, pa.Array] = {
-            "quality_flag": _concat(day.flag + ranged.flag),
-            "quality_method": _concat(day.method + ranged.method),
-            "reason_code": _concat(day.reason_code + ranged.reason_code, pa.int32()),
-            "reason_text": _concat(day.reason_text + ranged.reason_text),
-        }
-        is_v = pc.equal(self._quality["quality_flag"][: len(self.days.rows)], "V")
-        self._is_v = as_mask(is_v)
-        owned = np.flatnonzero(self.ranges.owner >= 0)
-        counts = np.bincount(self.ranges.owner[owned], minlength=len(self.days.rows))
-        self._range_count = counts
-        self._first_range = np.zeros(len(counts), dtype=np.int64)
-        # The ranges of a day stand together, so the first one and their number find all of them.
-        self._first_range[self.ranges.owner[owned][::-1]] = owned[::-1]
-        self.wrong_value = np.zeros(
-            len(self.days.rows), dtype=np.int64
-        )  # 1-based place of the first bad value
+    def __init__(self, source: Source, structure: Structure, wanted: BoolMask) -> None:
+        self._lines = source.lines
+        self._channels, self._days, self._ranges = structure.channels, structure.days, structure.ranges
+        self._quality = structure.quality
+        days = np.flatnonzero(wanted)
+        runs = self._runs(days)
+        values, missing, bad = _values(structure, days)
+        no_data = self._has_no_data(runs)
+        # A value may be missing where its quality says that there is none, and is null there: not the 0 or
+        # the last one known that systems fill in.
+        wrong, empty = bad | (missing & ~no_data), no_data
+        self.wrong_value = np.zeros(len(wanted), dtype=np.int64)
+        """1-based place of the first value of each day that cannot be read."""
+        if wrong.any():
+            count = self._days.count[days]
+            place = np.repeat(np.arange(len(days)), count)[wrong]
+            within = np.flatnonzero(wrong) - (np.cumsum(count) - count)[place] + 1
+            self.wrong_value[days[place[::-1]]] = within[::-1]
+            self._days.rules.fail_rows(days[place], "bad_value")
+            kept = self._days.rules.is_ok[days]
+            of_kept = np.repeat(kept, count)
+            values, empty = values[of_kept], empty[of_kept]
+            days = days[kept]
+            runs = self._runs(days)
+        self._chosen, self._quality_runs, self._values, self._empty = days, runs, values, empty
 
-    def superseded(self) -> BoolMask:
-        """Days replaced in this very file: same service point, register and day, updated later.
+    @property
+    def day_count(self) -> int:
+        """How many days could be read."""
+        return len(self._chosen)
 
-        An equal or missing update time lets the later line win. Only a day that can be read replaces another.
-        """
-        result = np.zeros(len(self.days.rows), dtype=bool)
-        good = np.flatnonzero(self.days.rules.is_ok)
-        if not len(good):
-            return result
-        key = self._day_key(good)
-        order = np.argsort(key, kind="stable")
-        twin = np.zeros(len(good), dtype=bool)
-        equal = key[order][1:] == key[order][:-1]
-        twin[order[1:][equal]] = True
-        twin[order[:-1][equal]] = True
-        if not twin.any():
-            return result
-        self._check_values(good[twin])
-        good, key = good[twin], key[twin]
-        readable = self.days.rules.is_ok[good]
-        good, key = good[readable], key[readable]
-        updated = np.where(self.days.has_updated[good], self.days.updated[good], np.iinfo(np.int64).min)
-        order = np.lexsort((good, updated, key))
-        replaced = key[order][:-1] == key[order][1:]
-        result[good[order[:-1][replaced]]] = True
-        return result
-
-    def _day_key(self, rows: Ints) -> Ints:
-        owner = self.days.owner[rows]
-        points = self._channel_text["service_point_id"].dictionary_encode().indices.to_numpy()
-        registers = self._channel_text["register_id"].dictionary_encode().indices.to_numpy()
-        register_count = int(registers.max()) + 1
-        day = self.days.day[rows] + 100_000  # days before 1970 keep the key positive
-        key: Ints = (points[owner].astype(np.int64) * register_count + registers[owner]) * 1_000_000 + day
-        return key
-
-    def _check_values(self, rows: Ints) -> None:
-        for batch in self._batches(rows):
-            self._values(batch)
-
-    def batches(self, rows: Ints) -> Iterator[tuple[pa.RecordBatch, int]]:
-        """Rows of the given days, with the number of days they come from; bad days are marked, not given."""
-        for batch in self._batches(rows):
-            values, empty, good = self._values(batch)
-            if good.any():
-                yield self._rows(batch, values, empty, good), int(good.sum())
-
-    def _batches(self, rows: Ints) -> Iterator[_Batch]:
-        """Cut the days into stretches of bounded size, and those by number of values and unit."""
-        lines = self.source.lines
-        count = self.channels.count[self.days.owner[rows]]
-        volume = np.cumsum(count)
-        ends = lines.end[self.days.rows[rows]]
-        low = 0
-        while low < len(rows):
-            before = int(volume[low] - count[low])
-            high = int(np.searchsorted(volume, before + _VALUES_AT_ONCE, side="right"))
-            limit = int(lines.start[self.days.rows[rows[low]]]) + _BYTES_AT_ONCE
-            high = max(min(high, int(np.searchsorted(ends, limit, side="right"))), low + 1)
-            chosen = rows[low:high]
-            first, last = int(self.days.rows[chosen[0]]), int(self.days.rows[chosen[-1]]) + 1
-            fields = Fields(self.source.data, lines.start[first:last], lines.end[first:last])
-            exponent = self.channels.exponent[self.days.owner[chosen]]
-            shape = count[low:high] * 16 + exponent + 8
-            for one in np.unique(shape):
-                same = chosen[shape == one]
-                yield _Batch(same, int(one) // 16, int(one) % 16 - 8, fields, self.days.rows[same] - first)
-            low = high
-
-    def _values(self, batch: _Batch) -> tuple[Ints, BoolMask, BoolMask]:
-        """Values scaled to the stored unit (days × count), which are empty, and which days are good."""
-        shape = (len(batch.days), batch.count)
-        low = np.ones(len(batch.days), dtype=np.int64)
-        commas = batch.fields.commas(batch.at, low, low + batch.count + 1).reshape(len(batch.days), -1)
-        starts, ends = (commas[:, :-1] + 1).reshape(-1), commas[:, 1:].reshape(-1)
-        data = self.source.data
-        stretch = data[int(starts[0]) : int(ends[-1])]
-        if ((stretch == ord(" ")) | (stretch == ord("\t"))).any():
-            starts, ends = trim(data, starts, ends)
-        values, bad = parse_scaled(data, starts, ends, SCALE + batch.exponent)
-        values, bad = values.reshape(shape), (bad | (values < 0)).reshape(shape)
-        empty = np.zeros(shape, dtype=bool)
-        if bad.any():
-            # A value may be missing where its quality says that there is none.
-            flags = self._expanded("quality_flag", batch.days, np.full(len(batch.days), batch.count))
-            no_data = as_mask(pc.equal(flags, "N")).reshape(shape)
-            empty = np.asarray((ends == starts).reshape(shape) & no_data)
-            bad &= ~empty
-            wrong = np.flatnonzero(bad.any(axis=1))
-            self.days.rules.fail(batch.days[wrong], "bad_value")
-            self.wrong_value[batch.days[wrong]] = bad[wrong].argmax(axis=1) + 1
-        good = np.asarray(~bad.any(axis=1))
-        return values, empty, good
-
-    def _rows(self, batch: _Batch, values: Ints, empty: BoolMask, good: BoolMask) -> pa.RecordBatch:
-        days = batch.days[good]
-        total = len(days) * batch.count
-        seconds = 86_400 // batch.count
-        owner = self.days.owner[days]
-        repeat = pa.array(np.repeat(np.arange(len(days)), batch.count))
-        columns: dict[str, pa.Array] = {}
-        for name, text in self._channel_text.items():
-            columns[name] = pc.take(pc.take(text, pa.array(owner)), repeat)
-        midnight = self.days.day[days] * DAY - self._offset
+    def rows(self, offset_seconds: int) -> pa.RecordBatch:
+        """One row an interval, day after day; market time is ``offset_seconds`` east of UTC."""
+        chosen, days, channels = self._chosen, self._days, self._channels
+        count, owner = days.count[chosen], pa.array(days.owner[chosen])
+        stops = np.cumsum(count)
+        seconds = 86_400 // np.maximum(count, 1)
+        within = np.arange(len(self._values)) - np.repeat(stops - count, count)
         # Values are labelled by the end of their interval in the file; here by its start.
-        start = midnight[:, None] + np.arange(batch.count) * (seconds * MICROSECONDS)
-        columns["interval_start_at"] = as_timestamps(start.reshape(-1))
-        columns["interval_seconds"] = pa.array(np.full(total, seconds, dtype=np.int32))
-        columns["value"] = decimal_array(values[good].reshape(-1), VALUE, empty[good].reshape(-1))
-        counts = np.full(len(days), batch.count)
-        for name in self._quality:
-            columns[name] = self._expanded(name, days, counts)
-        updated = as_timestamps(self.days.updated[days], ~self.days.has_updated[days])
-        columns["updated_at"] = pc.take(updated, repeat)
-        line = pa.array(np.repeat(self.source.lines.line_no[self.days.rows[days]], batch.count))
-        columns["_record_no"] = line
+        start = within * np.repeat(seconds * MICROSECONDS, count)
+        start += np.repeat(days.day[chosen] * DAY - offset_seconds * MICROSECONDS, count)
+        updated, missing = days.updated[chosen], ~days.has_updated[chosen]
+        columns: dict[str, pa.Array] = {
+            "_record_no": pa.array(np.repeat(self._lines.line_no[days.rows[chosen]], count)),
+            "interval_start_at": as_timestamps(start),
+            "interval_seconds": pa.array(np.repeat(seconds.astype(np.int32), count)),
+            "value": decimal_array(self._values, VALUE, self._empty),
+            "updated_at": as_timestamps(
+                np.repeat(updated, count), np.repeat(missing, count) if missing.any() else None
+            ),
+        }
+        for name, text in (
+            ("service_point_id", channels.service_point),
+            ("register_id", channels.register),
+            ("meter_serial", channels.serial),
+            ("direction", channels.direction),
+            ("unit", channels.unit),
+        ):
+            columns[name] = repeat_texts(text.take(owner), count)
+        runs = self._quality_runs
+        which = pa.array(runs.which)
+        for name, column in (
+            ("quality_flag", self._quality.flag),
+            ("quality_method", self._quality.method),
+            ("reason_text", self._quality.reason_text),
+        ):
+            columns[name] = repeat_texts(column.take(which), runs.length)
+        codes = self._quality.reason_code.take(which)
+        missing_code = np.repeat(codes.is_null().to_numpy(zero_copy_only=False), runs.length)
+        columns["reason_code"] = pa.array(
+            np.repeat(codes.fill_null(0).to_numpy(), runs.length), mask=missing_code
+        )
         return interval_batch(columns)
 
-    def _expanded(self, name: str, days: Ints, counts: npt.NDArray[np.int64]) -> pa.Array:
-        """A quality column, one entry an interval: the day's own, or that of the range around it."""
-        column = self._quality[name]
-        if column.null_count == len(column):
-            return pa.nulls(int(counts.sum()), column.type)
-        is_v = self._is_v[days]
+    def _runs(self, days: Ints) -> _Runs:
+        """A day is one run, or as many as it has ranges where its quality is V."""
+        count = self._days.count[days]
+        is_v = self._days.quality.is_flag("V")[days]
         if not is_v.any():
-            return pc.take(column, pa.array(np.repeat(days, counts)))
-        parts = np.where(is_v, self._range_count[days], 1)
-        before = np.cumsum(parts) - parts
-        within = np.arange(int(parts.sum())) - np.repeat(before, parts)
+            return _Runs(days, count)
+        ranges = self._ranges
+        owned = np.flatnonzero(ranges.owner >= 0)
+        range_count = np.bincount(ranges.owner[owned], minlength=len(self._days.rows))
+        first_range = np.zeros(len(self._days.rows), dtype=np.int64)
+        # The ranges of a day stand together, so the first one and their number find all of them.
+        first_range[ranges.owner[owned][::-1]] = owned[::-1]
+        parts = np.where(is_v, range_count[days], 1)
         ranged = np.repeat(is_v, parts)
-        which = np.where(ranged, np.repeat(self._first_range[days], parts) + within, 0)
-        length = np.repeat(counts, parts)
-        if len(self.ranges.rows):
-            length = np.where(ranged, self.ranges.last[which] - self.ranges.first[which] + 1, length)
-        index = np.where(ranged, len(self.days.rows) + which, np.repeat(days, parts))
-        return pc.take(column, pa.array(np.repeat(index, length)))
+        within = np.arange(len(ranged)) - np.repeat(np.cumsum(parts) - parts, parts)
+        which = np.where(ranged, np.repeat(first_range[days], parts) + within, 0)
+        length = np.where(ranged, ranges.last[which] - ranges.first[which] + 1, np.repeat(count, parts))
+        return _Runs(np.where(ranged, len(self._days.rows) + which, np.repeat(days, parts)), length)
+
+    def _has_no_data(self, runs: _Runs) -> BoolMask:
+        is_none = self._quality.is_flag("N")
+        if not is_none.any():
+            return np.zeros(int(runs.length.sum()), dtype=bool)
+        return np.repeat(is_none[runs.which], runs.length)
 
 
-def _concat(parts: list[pa.Array], kind: pa.DataType | None = None) -> pa.Array:
-    return pa.concat_arrays(parts) if parts else pa.array([], kind or pa.string())
+def _values(structure: Structure, days: Ints) -> tuple[Ints, BoolMask, BoolMask]:
+    """Values in millionths of the stored unit, day after day, which are missing, and which are wrong."""
+    fields = structure.fields
+    owner, count = structure.days.owner[days], structure.days.count[days]
+    starts, ends = fields.runs(structure.days.rows[days], 2, count)
+    exponent = structure.channels.exponent[owner]
+    same = int(exponent[0]) if len(days) and (exponent == exponent[0]).all() else None
+    scale: int | Ints = SCALE + same if same is not None else SCALE + np.repeat(exponent, count)
+    values, bad = parse_scaled(fields.data, starts, ends, scale)
+    missing = np.zeros(len(values), dtype=bool)
+    if bad.any():
+        odd = np.flatnonzero(bad)
+        starts, ends = trim(fields.data, starts[odd], ends[odd])
+        values[odd], bad[odd] = parse_scaled(
+            fields.data, starts, ends, scale if isinstance(scale, int) else scale[odd]
+        )
+        missing[odd] = ends == starts
+        bad &= ~missing
+    negative = values < 0
+    if negative.any():
+        bad |= negative & ~np.repeat(structure.channels.is_net[owner], count)
+    return values, missing, bad

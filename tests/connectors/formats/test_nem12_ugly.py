@@ -216,6 +216,47 @@ def test_wrapped_values_that_look_like_record_indicators() -> None:
         )
 
 
+def test_a_wrapped_line_that_looks_like_a_channel_is_none() -> None:
+    record = day(values=[*[0.5] * 20, 200, *[0.5] * 26, "5"])
+    commas = [i for i, c in enumerate(record) if c == ","]
+    wrapped = _wrapped(record, [commas[21] + 1])
+    assert wrapped.split("\r\n")[1].startswith("200,")
+    sink = _decode(wrapped, _wrapped(day("20260819"), [60]), day("20260820"))
+    assert sink.rejects == []
+    assert len(sink.rows("interval_reads")) == 3 * 48
+
+
+@pytest.mark.parametrize(("suffix", "direction"), [("N1", "net"), ("x1", "reactive_net")])
+def test_a_net_register_may_be_negative(suffix: str, direction: str) -> None:
+    (row, *_) = _decode(day(values=["-0.5"] * 48), suffix=suffix).rows("interval_reads")
+    assert (row["value"], row["direction"]) == (Decimal("-0.5"), direction)
+
+
+@pytest.mark.parametrize("suffix", ["C1", "F1", "D2", "V1", ""])
+def test_check_and_averaged_data_are_no_energy_of_their_own(suffix: str) -> None:
+    (row, *_) = _decode(day(), suffix=suffix).rows("interval_reads")
+    assert (row["direction"], row["register_id"]) == ("other", suffix or "1")
+
+
+def test_values_without_data_are_null_whatever_stands_there() -> None:
+    sink = _decode(day(values=[0] * 48, quality="N"), day("20260819", values=["x"] * 48, quality="N"))
+    assert sink.rules == [(4, "bad_value")]
+    assert {row["value"] for row in sink.rows("interval_reads")} == {None}
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 10, 15, 20, 30, 60, 1440])
+def test_any_whole_part_of_a_day_is_an_interval(minutes: int) -> None:
+    count = 1440 // minutes
+    rows = decoded(nem12([day(values=range(count))], minutes=minutes).encode(), "nem12", {})[0].rows(
+        "interval_reads"
+    )
+    assert [row["value"] for row in rows] == list(range(count))
+    assert {row["interval_seconds"] for row in rows} == {minutes * 60}
+    assert (rows[-1]["interval_start_at"] - rows[0]["interval_start_at"]).total_seconds() == 60 * (
+        1440 - minutes
+    )
+
+
 @pytest.mark.parametrize(
     ("unit", "value", "stored"),
     [
