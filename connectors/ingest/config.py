@@ -85,7 +85,17 @@ class TableConfig(Section):
     records: list[str] | None = Field(default=None, description="jsonl: discriminator values of this table")
     name: str | None = Field(default=None, description="sql: name at the source when it differs")
     cursor: str | None = Field(default=None, description="sql: column that grows with each change")
-    overlap: Duration | None = Field(default=None, description="sql: as of the feed, for this table")
+    overlap: Duration | int | None = Field(
+        default=None,
+        description="sql: as of the feed, for this table; a number in the unit of a cursor that is a number",
+    )
+    query: str | None = Field(
+        default=None, description="sql: a select instead of a table, in the words of the database"
+    )
+    null_values: list[str] = Field(
+        default=[],
+        description="sql: what stands for unknown and fits no type, e.g. 0000-00-00 or infinity",
+    )
 
 
 class FeedConfig(Section):
