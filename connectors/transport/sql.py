@@ -192,7 +192,7 @@ class Snapshot:
     def select(self, source: sa.FromClause, names: Sequence[str]) -> sa.Select[Any]:
         """The named columns in a form in which no driver loses anything of them."""
         wire = self._adbc is not None
-        return sa.select(*(read_as(source.c[name], self._dialect, wire=wire) for name in names))
+        return sa.select(*(read_as(source.c[name], name, self._dialect, wire=wire) for name in names))
 
     def comparable(self, column: sa.ColumnElement[Any], value: Any) -> sa.ColumnElement[Any]:
         """A value out of raw that ``column`` can be compared with."""

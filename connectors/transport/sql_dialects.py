@@ -16,7 +16,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy import KeyedColumnElement
 from sqlalchemy.dialects import mssql, mysql, postgresql
 
 Column = sa.ColumnElement[Any]
@@ -66,12 +65,12 @@ class WireNumeric(sa.LargeBinary):
     """PostgreSQL's own binary form of a numeric; :func:`wire_numeric.decode` turns it into decimals."""
 
 
-def read_as(column: KeyedColumnElement[Any], dialect: str, *, wire: bool = False) -> sa.Label[Any]:
+def read_as(column: Column, name: str, dialect: str, *, wire: bool = False) -> sa.Label[Any]:
     """``column`` as it is to be selected; ``wire``: numerics of PostgreSQL in their binary form."""
     form = _FORMS.get(dialect, _plain)(column)
     if wire and dialect == "postgresql" and _is_numeric(form.type):
         form = sa.func.numeric_send(form, type_=WireNumeric)
-    return form.label(column.name)
+    return form.label(name)
 
 
 def comparable(column: Column, value: Any, dialect: str) -> Column:
