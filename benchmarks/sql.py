@@ -201,7 +201,8 @@ def _sums(folder: Path) -> tuple[Any, ...]:
         duckdb.sql(
             f"""
             select count(*), sum(bill_id), sum(amount_usd::decimal(12, 2))::varchar,
-                   sum(energy_kwh::decimal(12, 2))::varchar, sum(epoch_us(updated_at)), count(note), sum(length(account_no)), count_if(is_paid)
+                   sum(energy_kwh::decimal(12, 2))::varchar, sum(epoch_us(updated_at)),
+                   count(note), sum(length(account_no)), count_if(is_paid)
             from read_parquet('{folder}/**/*.parquet', union_by_name = true)
             """
         ).fetchone()

@@ -129,7 +129,12 @@ class TablePull:
                 result = self._next(declared, staged, read) if self._memory.raw_files else None
                 result = result or self._first(declared, staged, read)
             if not self._memory.raw_files and staged.rows:
-                keys, result.cursor = first_look(folder / f"{self._name}.parquet", self._keys, self._cursor)
+                keys, result.cursor = first_look(
+                    folder / f"{self._name}.parquet",
+                    self._keys,
+                    self._cursor,
+                    is_unique=self._snapshot.is_unique(self._table, self._keys),
+                )
                 result.found = keys + read.bad
             total = self._reconciled(result)
         except GridCRMError:

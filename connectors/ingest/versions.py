@@ -202,16 +202,17 @@ class Versions:
         return self._db.execute(query).to_arrow_table().column(0)[0].as_py()
 
 
-def first_look(part: Path, keys: list[str], cursor: str) -> tuple[int, Any]:
-    """Distinct keys and the highest cursor of rows that are staged and about to be the first of a table."""
+def first_look(part: Path, keys: list[str], cursor: str, *, is_unique: bool) -> tuple[int, Any]:
+    """Distinct keys and the highest cursor of rows that are staged and about to be the first of a table.
+
+    Where the source vouches for its keys, rows need not be compared with each other.
+    """
     with duckdb.connect(":memory:") as db:
         db.execute("set TimeZone = 'UTC'; set threads = 2; set memory_limit = '1GB'")
         db.execute(f"set temp_directory = '{quoted(part.parent / 'spill')}'")
         rows = f"read_parquet('{quoted(part)}')"
-        query = (
-            f"select (select count(*) from (select distinct {names(keys)} from {rows})), "
-            f"(select max({name(cursor)}) from {rows})"
-        )
+        distinct = rows if is_unique else f"(select distinct {names(keys)} from {rows})"
+        query = f"select (select count(*) from {distinct}), (select max({name(cursor)}) from {rows})"
         table = db.execute(query).to_arrow_table()
     return table.column(0)[0].as_py(), table.column(1)[0].as_py()
 

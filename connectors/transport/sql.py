@@ -194,6 +194,14 @@ class Snapshot:
         wire = self._adbc is not None
         return sa.select(*(read_as(source.c[name], name, self._dialect, wire=wire) for name in names))
 
+    def is_unique(self, source: sa.FromClause, names: Sequence[str]) -> bool:
+        """Whether the database itself sees to it that no two rows have the same values in these columns.
+
+        Others than these let a primary key be declared without being enforced.
+        """
+        enforced = self._dialect in ("postgresql", "mysql", "mariadb") and isinstance(source, sa.Table)
+        return enforced and {column.name for column in source.primary_key} == set(names)
+
     def comparable(self, column: sa.ColumnElement[Any], value: Any) -> sa.ColumnElement[Any]:
         """A value out of raw that ``column`` can be compared with."""
         return comparable(column, value, self._dialect)
