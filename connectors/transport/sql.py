@@ -10,6 +10,7 @@ snapshot.
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property
@@ -175,7 +176,9 @@ class Snapshot:
 
         Raises TransportError when it is not there.
         """
-        with self._transport.clear(f"look at table {name}"):
+        with self._transport.clear(f"look at table {name}"), warnings.catch_warnings():
+            # A type SQLAlchemy does not know is asked for as text.
+            warnings.filterwarnings("ignore", "Did not recognize type", exc.SAWarning)
             return sa.Table(
                 name, sa.MetaData(), schema=schema, autoload_with=self._session, resolve_fks=False
             )
@@ -227,8 +230,8 @@ class Snapshot:
     def _read_session(self, query: sa.Select[Any]) -> Iterator[pa.RecordBatch]:
         names = [column.name for column in query.selected_columns]
         with self._transport.clear("read"):
-            streaming = self._session.execution_options(stream_results=True, yield_per=_BATCH_ROWS)
-            with streaming.execute(query) as result:
+            options = {"stream_results": True, "yield_per": _BATCH_ROWS}
+            with self._session.execute(query, execution_options=options) as result:
                 for part in result.partitions():
                     columns = [_array(values) for values in zip(*part, strict=True)]
                     yield pa.RecordBatch.from_arrays(columns, names=names)
