@@ -24,7 +24,6 @@ from sqlalchemy import event, exc
 from connectors.connections import SqlConnection
 from connectors.transport.errors import TransientTransportError, TransportError
 from connectors.transport.sql_dialects import (
-    COMMITTED,
     MOMENTS,
     Moment,
     WireNumeric,
@@ -99,19 +98,19 @@ class SqlTransport:
         most read a large table of PostgreSQL together.
         """
         name = self.engine.dialect.name
-        moment = COMMITTED if committed else MOMENTS.get(name, Moment())
+        moment = MOMENTS.get(name, Moment())
         with ExitStack() as stack:
             with self.clear("log in"):
                 session = stack.enter_context(self.engine.connect())
             adbc = None
             with self.clear("begin one moment"):
                 options: dict[str, Any] = {}
-                if moment.isolation_level is not None and name != "sqlite":
+                if moment.isolation_level is not None and not committed:
                     options["isolation_level"] = moment.isolation_level
                 if name == "postgresql":
                     options["postgresql_readonly"] = True
                 session = session.execution_options(**options)
-                for statement in () if committed else moment.begin:
+                for statement in moment.prepare + (() if committed else moment.begin):
                     session.exec_driver_sql(statement)
                 if name == "postgresql" and self._use_adbc and not committed:
                     from connectors.transport.sql_adbc import AdbcReaders

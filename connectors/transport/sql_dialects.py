@@ -31,15 +31,15 @@ class Moment:
 
     isolation_level: str | None = None
     begin: tuple[str, ...] = ()
+    prepare: tuple[str, ...] = ()
+    """Settings of the session, whether one moment is asked for or not."""
 
 
 _MYSQL = Moment(
     "REPEATABLE READ",
+    ("start transaction with consistent snapshot, read only",),
     # TIMESTAMP columns are shown in the session's zone. A slow reader must not be cut off after a minute.
-    (
-        "set time_zone = '+00:00', net_write_timeout = 600",
-        "start transaction with consistent snapshot, read only",
-    ),
+    ("set time_zone = '+00:00', net_write_timeout = 600",),
 )
 MOMENTS: dict[str, Moment] = {
     "postgresql": Moment("REPEATABLE READ"),
@@ -54,9 +54,6 @@ MOMENTS: dict[str, Moment] = {
     "ibm_db_sa": Moment(),
 }
 """By SQLAlchemy's name of the dialect; one that is not here gets ``Moment()``."""
-
-COMMITTED = Moment("READ COMMITTED")
-"""Asked for by a feed whose database has no snapshot to give."""
 
 _TEXTS = (sa.String, sa.VARCHAR, sa.TEXT)
 
