@@ -13,6 +13,7 @@ alone and with a sweep of all keys.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -159,6 +160,7 @@ def measure() -> Measure:
     with tempfile.TemporaryDirectory(prefix="gridcrm-bench-") as folder, serve_postgres() as server:
         contest = Contest(server, Path(folder))
         expected = _sums(contest.first_pull())
+        peak_rss_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         backends: dict[str, float] = {}
         for backend in ("pyarrow", "connectorx"):
             start = time.perf_counter()
@@ -178,7 +180,7 @@ def measure() -> Measure:
                 Comparison(f"dlt_{backend}", ROWS / ours, ROWS / dlt, "rows/s", 3.0),
                 Comparison(f"psycopg_copy_{form}", ROWS / ours, ROWS / copy, "rows/s", 0.7),
             ],
-            {"rows": ROWS, "again_seconds": _again(contest)},
+            {"rows": ROWS, "peak_rss_mb": peak_rss_mb, "again_seconds": _again(contest)},
         )
 
 
