@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.connections import SqlConnection
+from connectors.ingest import FeedError
 from connectors.ingest.versions import Versions
 from connectors.paths import Paths
 from tests.support.mariadb import MariaDbTestServer
@@ -89,6 +90,30 @@ def test_a_cursor_that_is_a_number_has_its_own_overlap(source: Source) -> None:
     outcome = source.pull(TYPES, overlap=5, **settings)
     assert (outcome.loaded, outcome.records_read) == (2, 3), "20 is read again, 15 within the overlap, 30"
     assert set(source.rows()) == {10, 15, 20, 30}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"cursor": "at", "overlap": 5}, "the overlap of the cursor 'at' must be a number with s, m, h or d"),
+        (
+            {"cursor": "i", "overlap": "5m"},
+            "the overlap of the cursor 'i' must be a number in the cursor's own",
+        ),
+        ({"name": "w", "query": "select 1"}, "takes a 'name' at the source or a 'query', not both"),
+        ({"sql": {"time_zone": "Mars/Base"}}, "'Mars/Base' is not a time zone such as America/Chicago"),
+    ],
+)
+def test_a_feed_that_contradicts_itself_is_refused(
+    tmp_path: Path, paths: Paths, settings: dict[str, Any], said: str
+) -> None:
+    connection = SqlConnection(name="test_sql", drivername="sqlite", database=str(tmp_path / "lite.db"))
+    with (
+        opened(connection, tmp_path, paths) as source,
+        pytest.raises(FeedError, match=r"defs\.yaml:") as caught,
+    ):
+        source.pull(TYPES, **settings)
+    assert said in str(caught.value)
 
 
 def test_equal_cursors_at_the_end_are_all_taken(source: Source) -> None:
