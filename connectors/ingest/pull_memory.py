@@ -17,6 +17,8 @@ from typing import Any
 
 from connectors.ingest.ledger import Ledger, now
 
+_KINDS: dict[str, type[date]] = {"datetime": datetime, "date": date}
+
 
 class Memory:
     """The notes on one table, in the ledger beside its cursor."""
@@ -25,20 +27,17 @@ class Memory:
         self._ledger, self._source, self._table, self._raw = ledger, source, table, raw
         text = ledger.cursor(source, table)
         noted = json.loads(text) if text else {}
-        # Before there were notes, the cursor stood alone.
-        self._notes: dict[str, Any] = noted if isinstance(noted, dict) else {"cursor": noted}
+        # Before there were notes, the cursor stood alone, and was a moment.
+        self._notes: dict[str, Any] = (
+            noted if isinstance(noted, dict) else {"cursor": noted, "kind": "datetime"}
+        )
         self.raw_files = self._files()
 
     @property
     def cursor(self) -> Any:
         """The highest cursor that was read, None at first."""
-        value = self._notes.get("cursor")
-        if isinstance(value, str):
-            try:
-                return datetime.fromisoformat(value)
-            except ValueError:
-                return value
-        return value
+        value, kind = self._notes.get("cursor"), self._notes.get("kind")
+        return _KINDS[kind].fromisoformat(value) if isinstance(value, str) and kind in _KINDS else value
 
     @property
     def rows(self) -> int | None:
@@ -54,6 +53,7 @@ class Memory:
         """Note how the table stands after a pull."""
         notes = {
             "cursor": _plain(cursor),
+            "kind": type(cursor).__name__,
             "rows": rows,
             "files": _digest(self._files()),
             "swept_at": now().isoformat() if is_swept else self._notes.get("swept_at"),

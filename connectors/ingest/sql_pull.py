@@ -125,9 +125,9 @@ class TablePull:
         folder = publisher.staging(self._feed.source, pull_id[:16])
         schemas = {self._name: raw_schema(declared, with_deletes=True)}
         try:
+            pull = self._next if self._memory.raw_files else self._first
             with StagedTables(folder, self._feed.source, pull_id[:16], self.source_name, schemas) as staged:
-                result = self._next(declared, staged, read) if self._memory.raw_files else None
-                result = result or self._first(declared, staged, read)
+                result = pull(declared, staged, read)
             if not self._memory.raw_files and staged.rows:
                 keys, result.cursor = first_look(
                     folder / f"{self._name}.parquet",

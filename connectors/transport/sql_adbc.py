@@ -20,6 +20,7 @@ from adbc_driver_postgresql import dbapi
 from connectors.connections import SqlConnection
 from connectors.transport import wire_numeric
 from connectors.transport.errors import TransientTransportError, TransportError
+from connectors.transport.sql_dialects import PLAIN_TIMES
 
 _WAITING_BATCHES = 3
 _BATCH_BYTES = 8 << 20
@@ -120,6 +121,8 @@ class AdbcReaders:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             cursor.execute(f"SET TRANSACTION SNAPSHOT '{self._token}'")
+            for setting in PLAIN_TIMES:
+                cursor.execute(setting)
         return connection
 
     def _told(self, error: BaseException) -> TransportError:

@@ -35,6 +35,9 @@ class Moment:
     """Settings of the session, whether one moment is asked for or not."""
 
 
+PLAIN_TIMES = ("set time zone 'UTC'", "set datestyle = 'ISO, YMD'")
+"""PostgreSQL: what becomes text, and what a text is compared with, does not depend on settings of a user."""
+
 _MYSQL = Moment(
     "REPEATABLE READ",
     ("start transaction with consistent snapshot, read only",),
@@ -42,7 +45,7 @@ _MYSQL = Moment(
     ("set time_zone = '+00:00', net_write_timeout = 600",),
 )
 MOMENTS: dict[str, Moment] = {
-    "postgresql": Moment("REPEATABLE READ"),
+    "postgresql": Moment("REPEATABLE READ", prepare=PLAIN_TIMES),
     "mysql": _MYSQL,
     "mariadb": _MYSQL,
     # The driver begins no transaction for a select by itself.

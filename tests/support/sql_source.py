@@ -56,7 +56,8 @@ class Source:
                 },
             }
         )
-        report = self.ingest.run(make_feed(self._folder / "feeds", text))
+        self.feed = make_feed(self._folder / "feeds", text)
+        report = self.ingest.run(self.feed)
         assert report.balance_ok
         (outcome,) = report.files
         return outcome

@@ -116,6 +116,19 @@ def test_a_feed_that_contradicts_itself_is_refused(
     assert said in str(caught.value)
 
 
+def test_a_cursor_may_be_a_day(source: Source) -> None:
+    source.do("create table t(i integer primary key, v varchar(20), at date)")
+    source.do("insert into t values (1, 'a', '2026-01-01'), (2, 'b', '2026-01-02')")
+    days = {"v": "string", "at": "date"}
+    none = {"deletes": "none"}
+    assert source.pull(days, cursor="at", overlap="1d", sql=none).loaded == 2
+    source.do("insert into t values (3, 'c', '2026-01-01'), (4, 'd', '2026-01-02')")
+    assert source.pull(days, cursor="at", overlap="1d", sql=none).loaded == 2
+    assert source.ingest.pending(source.feed) == []
+    source.do("insert into t values (5, 'e', '2026-01-03')")
+    assert [item.size for item in source.ingest.pending(source.feed)] == [1]
+
+
 def test_equal_cursors_at_the_end_are_all_taken(source: Source) -> None:
     make(source)
     none = {"deletes": "none", "overlap": "0s"}
