@@ -65,7 +65,7 @@ class SqlTransport:
         timed = backend in ("postgresql", "mysql", "mariadb")
         try:
             engine = sa.create_engine(
-                self.connection.url,
+                address(self.connection),
                 connect_args={"connect_timeout": seconds} if timed else {},
                 pool_pre_ping=True,
             )
@@ -257,6 +257,14 @@ class Snapshot:
         ]
         for batch in adbc.read(statements):
             yield decoded(batch, wire)
+
+
+def address(connection: SqlConnection) -> sa.URL:
+    """The URL of a connection; its ``database`` is Oracle's service name, where SQLAlchemy expects a SID."""
+    url = connection.url
+    if url.get_backend_name() != "oracle" or not url.database:
+        return url
+    return url.set(database="").update_query_dict({"service_name": url.database})
 
 
 def _array(values: Iterable[Any]) -> pa.Array:

@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql, oracle
 
+from connectors.connections import SqlConnection
+from connectors.transport.sql import address
 from connectors.transport.sql_dialects import MOMENTS, bound, comparable, read_as
 
 AT = datetime(2026, 7, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -99,6 +101,13 @@ def test_what_a_driver_would_lose_is_asked_for_in_another_form(
 def test_a_bound_is_in_the_clock_of_the_column(name: str, zone: str, wanted: str) -> None:
     comparison = bound(table().c.updated_at, AT, operator.ge, name, zone)
     assert str(comparison.right.value).startswith(wanted)  # type: ignore[attr-defined]
+
+
+def test_the_database_of_an_oracle_connection_is_its_service() -> None:
+    values = {"name": "cis", "host": "db.example", "port": 1521, "database": "CISPROD", "username": "reader"}
+    oracle_url = address(SqlConnection(drivername="oracle+oracledb", **values))
+    assert str(oracle_url) == "oracle+oracledb://reader@db.example:1521/?service_name=CISPROD"
+    assert address(SqlConnection(drivername="mssql+pymssql", **values)).database == "CISPROD"
 
 
 def test_a_rowversion_is_compared_as_the_number_it_is() -> None:
