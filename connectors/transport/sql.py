@@ -47,7 +47,7 @@ class SqlTransport:
 
     def __init__(self, connection: SqlConnection, *, use_adbc: bool = True) -> None:
         self.connection = connection
-        self._use_adbc = use_adbc and importlib.util.find_spec("adbc_driver_postgresql") is not None
+        self._use_adbc = use_adbc and _has_adbc()
 
     def __enter__(self) -> SqlTransport:
         return self
@@ -265,6 +265,10 @@ def address(connection: SqlConnection) -> sa.URL:
     if url.get_backend_name() != "oracle" or not url.database:
         return url
     return url.set(database="").update_query_dict({"service_name": url.database})
+
+
+def _has_adbc() -> bool:
+    return importlib.util.find_spec("adbc_driver_postgresql") is not None
 
 
 def _array(values: Iterable[Any]) -> pa.Array:

@@ -49,7 +49,7 @@ def server(
 ) -> PostgresTestServer | MariaDbTestServer:
     """Both servers, by every driver."""
     if request.param == "psycopg2":
-        monkeypatch.setattr("connectors.transport.sql.importlib.util.find_spec", lambda name: None)
+        monkeypatch.setattr("connectors.transport.sql._has_adbc", lambda: False)
     found: PostgresTestServer | MariaDbTestServer = request.getfixturevalue(
         "mariadb" if request.param == "pymysql" else "postgres"
     )

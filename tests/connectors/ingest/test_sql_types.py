@@ -28,7 +28,7 @@ def pg(
 ) -> Iterator[Source]:
     """PostgreSQL by the fast way and by the general one; both must say the same."""
     if request.param == "psycopg2":
-        monkeypatch.setattr("connectors.transport.sql.importlib.util.find_spec", lambda name: None)
+        monkeypatch.setattr("connectors.transport.sql._has_adbc", lambda: False)
     with opened(postgres.connection(postgres.create_database()), tmp_path, paths) as source:
         yield source
 
