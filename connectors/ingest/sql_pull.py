@@ -376,5 +376,6 @@ def _reject(batch: pa.RecordBatch, position: int, column: str, offset: int, keys
     raw = json.dumps(row, sort_keys=True, ensure_ascii=False).encode()
     number = offset + position + 1
     if column in keys and row[column] is None:
-        return Reject(number, 0, raw, _KEY, f"column {column} is part of the key and has no value")
-    return Reject(number, 0, raw, _TYPE, f"column {column} does not fit its declared type")
+        reason = f"column {column} is part of the key and has no value"
+        return Reject(number, 0, raw, _KEY, reason, column=column)
+    return Reject(number, 0, raw, _TYPE, f"column {column} does not fit its declared type", column=column)
