@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -85,7 +86,29 @@ class TableConfig(Section):
     records: list[str] | None = Field(default=None, description="jsonl: discriminator values of this table")
     name: str | None = Field(default=None, description="sql: name at the source when it differs")
     cursor: str | None = Field(default=None, description="sql: column that grows with each change")
-    overlap: Duration | None = Field(default=None, description="sql: as of the feed, for this table")
+    overlap: Duration | int | None = Field(
+        default=None,
+        description="sql: as of the feed, for this table; a number in the unit of a cursor that is a number",
+    )
+    query: str | None = Field(
+        default=None, description="sql: a select instead of a table, in the words of the database"
+    )
+    null_values: list[str] = Field(
+        default=[],
+        description="sql: what stands for unknown and fits no type, e.g. 0000-00-00 or infinity",
+    )
+
+    @model_validator(mode="after")
+    def _cursor_fits(self) -> TableConfig:
+        if self.query is not None and self.name is not None:
+            raise ValueError("takes a 'name' at the source or a 'query', not both")
+        cursor = self.columns.get(self.cursor or "")
+        if self.overlap is not None and cursor is not None:
+            is_time = (cursor.type or "string") in ("timestamp", "date")
+            if is_time != isinstance(self.overlap, timedelta):
+                unit = "a number with s, m, h or d" if is_time else "a number in the cursor's own unit"
+                raise ValueError(f"the overlap of the cursor '{self.cursor}' must be {unit}")
+        return self
 
 
 class FeedConfig(Section):

@@ -9,17 +9,24 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROW_GROUP_ROWS = 122_880
 """DuckDB's own row group: one of its threads reads one of ours."""
 
+_FEW_ROWS = 1000
+
 TEMPORARY_PREFIX = ".tmp-"
 """Names that start so are no table: dbt's globs end in .parquet and these do not."""
 
 
-def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer for ``path``: zstd 1, dictionaries where values repeat, small decimals as integers."""
+def open_writer(path: Path, schema: pa.Schema, first: pa.Table | None = None) -> pq.ParquetWriter:
+    """A writer for ``path``: zstd 1, dictionaries where values repeat, small decimals as integers.
+
+    ``first``: the first rows, which tell where they do. A dictionary of values that are all different costs
+    a quarter of the time of writing and a third of the size.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     repeating = [
         field.name
@@ -28,6 +35,7 @@ def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         and not pa.types.is_decimal(field.type)
         and not pa.types.is_nested(field.type)
         and not pa.types.is_binary(field.type)
+        and (first is None or _repeats(first.column(field.name)))
     ]
     return pq.ParquetWriter(
         path,
@@ -37,6 +45,10 @@ def open_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         use_dictionary=repeating or False,
         store_decimal_as_integer=True,
     )
+
+
+def _repeats(values: pa.ChunkedArray) -> bool:
+    return len(values) < _FEW_ROWS or 2 * pc.count_distinct(values).as_py() < len(values)
 
 
 def write_table(table: pa.Table, target: Path) -> None:

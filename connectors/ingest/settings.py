@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BaseModel,
@@ -200,9 +201,34 @@ class SqlFeedConfig(Section):
         default=timedelta(hours=1),
         description="how far below the highest cursor is read again, for rows that were committed late",
     )
-    deletes: Literal["sweep", "none"] = Field(
-        default="sweep", description="sweep: compare all keys each time, which finds deletes and late commits"
+    deletes: Literal["sweep", "counts", "none"] = Field(
+        default="sweep",
+        description="sweep: compare all keys, which finds deletes and late commits; counts: only when the "
+        "number of rows does not agree; none: what is deleted at the source stays",
     )
+    sweep_every: Duration | None = Field(
+        default=None, description="sweep at most so often, e.g. 1d, besides when the counts do not agree"
+    )
+    consistency: Literal["snapshot", "committed"] = Field(
+        default="snapshot",
+        description="snapshot: all tables at one moment; committed: each read as it comes, where the "
+        "database has no snapshot to give",
+    )
+    time_zone: str = Field(
+        default="UTC", description="zone of columns that hold times without one, e.g. America/Chicago"
+    )
+    readers: int = Field(
+        default=2, ge=1, le=8, description="connections that read a large table together (PostgreSQL)"
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"'{value}' is not a time zone such as America/Chicago") from None
+        return value
 
 
 class HttpFeedConfig(Section):

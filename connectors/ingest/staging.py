@@ -162,10 +162,11 @@ class StagedTables:
             LOADED_AT.name: pa.repeat(pa.scalar(self._loaded_at, LOADED_AT.type), data.num_rows),
         }
         columns = [added[name] if name in added else data.column(name) for name in schema.names]
+        whole = pa.Table.from_arrays(columns, schema=schema)
         writer = self._writers.get(table)
         if writer is None:
-            writer = self._writers[table] = open_writer(self.folder / f"{table}.parquet", schema)
-        writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP_ROWS)
+            writer = self._writers[table] = open_writer(self.folder / f"{table}.parquet", schema, whole)
+        writer.write_table(whole, row_group_size=ROW_GROUP_ROWS)
 
     def _flush_rejects(self) -> None:
         if not self._rejected:

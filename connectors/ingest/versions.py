@@ -25,35 +25,33 @@ _BATCH_ROWS = 100_000
 class Versions:
     """The comparison of one pull; a context manager. ``raw`` is the folder of the table, with its empty file.
 
-    A version is a key and its cursor. A key is live when its last row in raw is not a deletion.
+    A version is a key and its cursor. What raw shows of a key is its last row, and nothing when that is a
+    deletion.
+
+    Until :meth:`look_at_all` is called, only rows with a cursor at or above ``since`` are looked at, which is
+    all that rows at or above ``since`` at the source have to be compared with. Parquet's own statistics keep
+    the rest unread, so such a pull costs what changed and not what is there.
     """
 
     def __init__(self, raw: Path, work: Path, keys: list[str], cursor: str) -> None:
         self._raw, self._work = raw, work
         self._keys, self._cursor = keys, cursor
         self._parts: list[Path] = []
+        self._is_whole = False
 
     def __enter__(self) -> Versions:
         self._db = duckdb.connect(":memory:")
         self._db.execute("set TimeZone = 'UTC'; set threads = 2; set memory_limit = '1GB'")
         self._db.execute(f"set temp_directory = '{quoted(self._work / 'spill')}'")
-        keys, version = names(self._keys), names([*self._keys, self._cursor])
         self._db.execute(
             f"create view raw_rows as select * from read_parquet('{quoted(self._raw)}/*/*.parquet', "
             "union_by_name = true, hive_partitioning = false)"
         )
-        self._db.execute(f"""
-            create table raw_live as select {version}, _file_id, _record_no from (
-                select {version}, _file_id, _record_no, _is_deleted from raw_rows
-                qualify row_number() over (partition by {keys} order by _loaded_at desc, _record_no desc) = 1
-            ) where not _is_deleted
-        """)
-        self._db.execute(f"""
-            create table raw_versions as
-            select distinct {version} from raw_rows semi join raw_live using ({keys})
-        """)
-        self._db.execute("create table gone as from raw_live limit 0")
-        self._db.execute(f"create table rejected as select {keys} from raw_rows limit 0")
+        self._db.execute(f"create table gone as select {names(self._keys)} from raw_rows limit 0")
+        self._db.execute("create table rejected as from gone")
+        self._db.execute(
+            f"create view fresh as select {names([*self._keys, self._cursor])} from raw_rows limit 0"
+        )
         return self
 
     def __exit__(
@@ -62,8 +60,18 @@ class Versions:
         self._db.close()
 
     def highest_cursor(self) -> Any:
-        """The highest cursor in raw, None when raw has no live row."""
-        return self._one(f"select max({name(self._cursor)}) from raw_versions")
+        """The highest cursor in raw, None when raw has no row; out of Parquet's statistics."""
+        return self._one(f"select max({name(self._cursor)}) from raw_rows")
+
+    def look_from(self, since: Any) -> None:
+        """Compare with the rows of raw at or above ``since``, and those without a cursor."""
+        cursor = name(self._cursor)
+        self._look(f"where {cursor} >= $since or {cursor} is null", {"since": since})
+
+    def look_at_all(self) -> None:
+        """Compare with all of raw from here on."""
+        self._look("", {})
+        self._is_whole = True
 
     def add(self, part: Path, rejected: list[pa.RecordBatch]) -> None:
         """Rows read from the source, staged in ``part``, and the keys of those that did not fit."""
@@ -75,59 +83,89 @@ class Versions:
         listed = ", ".join(f"'{quoted(path)}'" for path in self._parts)
         self._db.execute(f"""
             create or replace view fresh as
-            select s.* from read_parquet([{listed}]) s anti join raw_versions v on {self._same_version()}
+            select s.* from read_parquet([{listed}]) s anti join live v on {self._same_version()}
         """)
 
     def late(self, source_keys: Path, since: Any) -> list[tuple[Any, ...]]:
-        """Keys of versions below ``since`` that the source shows and raw lacks: they were committed late."""
+        """Keys of versions below ``since`` that the source shows and raw does not: they were committed late.
+
+        Call :meth:`look_at_all` first.
+        """
+        cursor, keys = name(self._cursor), names(self._keys)
         rows = self._db.execute(
-            f"select {names(self._keys, 's')} from read_parquet('{quoted(source_keys)}') s "
-            f"anti join raw_versions v on {self._same_version()} where s.{name(self._cursor)} < $since",
+            f"""
+            select {keys} from (
+                select s.* from read_parquet('{quoted(source_keys)}') s
+                anti join live v on {self._same_version()}
+                where (s.{cursor} < $since or s.{cursor} is null) and {self._has_key("s.")}
+            )
+            anti join (select {keys} from fresh union all select {keys} from rejected) using ({keys})
+            """,
             {"since": since},
         ).to_arrow_table()
         return [tuple(row.values()) for row in rows.to_pylist()]
 
     def mark_gone(self, source_keys: Path) -> None:
-        """Note the live keys that the source no longer shows."""
+        """Note the live keys that the source no longer shows. Call :meth:`look_at_all` first."""
         self._db.execute(
-            f"insert into gone from raw_live anti join read_parquet('{quoted(source_keys)}') s "
-            f"using ({names(self._keys)})"
+            f"insert into gone select {names(self._keys)} from live "
+            f"anti join read_parquet('{quoted(source_keys)}') s using ({names(self._keys)})"
         )
 
-    def counts(self) -> tuple[int, int, int]:
-        """Fresh versions, deleted keys, and the rows raw would show live (rejected rows counted as there)."""
+    def changes(self) -> tuple[int, int]:
+        """Fresh versions, and deleted keys."""
+        return self._one("select count(*) from fresh"), self._one("select count(*) from gone")
+
+    def rows_then(self, rows_before: int | None) -> int:
+        """Rows of the source that raw will know of: live ones, and those put aside because they do not fit.
+
+        ``rows_before`` is that number after the last pull; it is counted when all of raw is looked at.
+        """
         keys = names(self._keys)
-        there = self._one(f"""
-            select count(*) from (
-                select {keys} from raw_live union select {keys} from fresh
-            )
+        self._db.execute(f"""
+            create or replace table met as
+            select {keys} from fresh union select {keys} from rejected where {self._has_key()}
         """)
-        unknown = self._one(f"""
-            select count(*) from rejected anti join (
-                select {keys} from raw_live union select {keys} from fresh
-            ) using ({keys})
-        """)
-        gone = self._one("select count(*) from gone")
-        return self._one("select count(*) from fresh"), gone, there - gone + unknown
+        self._db.execute(f"create or replace table unmet as from met anti join live using ({keys})")
+        unmet = self._one("select count(*) from unmet")
+        if self._is_whole or rows_before is None:
+            before = self._one("select count(*) from live") - self._one("select count(*) from gone")
+        else:
+            before = rows_before
+            # Older rows of raw are looked up by key alone, for the few keys that the window does not know.
+            if unmet:
+                unmet -= self._one(f"""
+                    select count(*) from (
+                        select {keys}, arg_max(_is_deleted, _loaded_at) as is_deleted
+                        from raw_rows semi join unmet using ({keys}) group by {keys}
+                    ) where not is_deleted
+                """)
+        return before + unmet
+
+    def keyless(self, source_keys: Path | None) -> int:
+        """Rows without a whole key: in a list of the source's keys, or else among the rejected."""
+        rows = f"read_parquet('{quoted(source_keys)}')" if source_keys else "rejected"
+        return int(self._one(f"select count(*) from {rows} where not ({self._has_key()})"))
 
     def highest_cursor_then(self) -> Any:
         """The highest cursor once what is fresh has been published."""
         cursor = name(self._cursor)
         return self._one(
-            f"select max(c) from (select {cursor} c from raw_versions union all select {cursor} from fresh)"
+            f"select max(c) from (select max({cursor}) as c from raw_rows "
+            f"union all select max({cursor}) from fresh)"
         )
 
     def rows(self, declared: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Rows to publish, numbered, deletions last; a deleted key keeps the values it had."""
         there = {row[0] for row in self._db.execute("describe raw_rows").fetchall()} - _ADDED
-        present = names([column for column in declared.names if column in there], "r")
+        present = names([column for column in declared.names if column in there])
         order = names([self._cursor, *self._keys])
         rows = self._db.execute(f"""
             select *, row_number() over (order by _is_deleted, {order}) as _record_no from (
                 select *, false as _is_deleted from fresh
                 union all by name
-                select {present}, true as _is_deleted from raw_rows r
-                semi join gone g on r._file_id = g._file_id and r._record_no = g._record_no
+                select {present}, true as _is_deleted from raw_rows semi join gone using ({names(self._keys)})
+                qualify row_number() over (partition by {names(self._keys)} order by _loaded_at desc) = 1
             )
         """)
         wanted = pa.schema([*declared, RECORD_NO, IS_DELETED])
@@ -135,14 +173,48 @@ class Versions:
             if batch.num_rows:
                 yield conform(batch, wanted).batch
 
+    def _look(self, where: str, values: dict[str, Any]) -> None:
+        keys = names(self._keys)
+        # One pull has one row of a key at most, so the moment of loading tells which is the last.
+        self._db.execute(
+            f"""
+            create or replace table live as
+            select {keys}, last.cursor as {name(self._cursor)} from (
+                select {keys}, arg_max(
+                    struct_pack(cursor := {name(self._cursor)}, is_deleted := _is_deleted), _loaded_at
+                ) as last
+                from raw_rows {where} group by {keys}
+            ) where not last.is_deleted
+            """,
+            values,
+        )
+
     def _same_version(self) -> str:
         cursor = name(self._cursor)
         keys = " and ".join(f"s.{name(key)} = v.{name(key)}" for key in self._keys)
         return f"{keys} and s.{cursor} is not distinct from v.{cursor}"
 
+    def _has_key(self, prefix: str = "") -> str:
+        return " and ".join(f"{prefix}{name(key)} is not null" for key in self._keys)
+
     def _one(self, query: str) -> Any:
         # By way of Arrow: DuckDB's own conversion of zoned timestamps needs a package we do not have.
         return self._db.execute(query).to_arrow_table().column(0)[0].as_py()
+
+
+def first_look(part: Path, keys: list[str], cursor: str, *, is_unique: bool) -> tuple[int, Any]:
+    """Distinct keys and the highest cursor of rows that are staged and about to be the first of a table.
+
+    Where the source vouches for its keys, rows need not be compared with each other.
+    """
+    with duckdb.connect(":memory:") as db:
+        db.execute("set TimeZone = 'UTC'; set threads = 2; set memory_limit = '1GB'")
+        db.execute(f"set temp_directory = '{quoted(part.parent / 'spill')}'")
+        rows = f"read_parquet('{quoted(part)}')"
+        distinct = rows if is_unique else f"(select distinct {names(keys)} from {rows})"
+        query = f"select (select count(*) from {distinct}), (select max({name(cursor)}) from {rows})"
+        table = db.execute(query).to_arrow_table()
+    return table.column(0)[0].as_py(), table.column(1)[0].as_py()
 
 
 def known_rejects(quarantine: Path, source: str, file_name: str) -> set[bytes]:

@@ -78,7 +78,7 @@ def serve_postgres() -> Iterator[PostgresTestServer]:
     }
     initdb = [_binaries() / "initdb", "-D", data, "-U", USERNAME, "--auth=scram-sha-256"]
     initdb += [f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C", "--no-sync"]
-    port = _free_port()
+    port = free_port()
     settings = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
@@ -89,7 +89,7 @@ def serve_postgres() -> Iterator[PostgresTestServer]:
         subprocess.run([str(part) for part in initdb], check=True, **quiet)
         command = [str(_binaries() / "postgres"), "-D", str(data), "-p", str(port)]
         command += [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-        process = subprocess.Popen(command, preexec_fn=_die_with_parent(), **quiet)
+        process = subprocess.Popen(command, preexec_fn=die_with_parent(), **quiet)
         try:
             server = PostgresTestServer(port, password)
             _wait(server)
@@ -110,7 +110,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait(10)
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
     """On Linux a test run that is killed, or ended by its time limit, takes the server with it."""
     if not sys.platform.startswith("linux"):
         return None
@@ -132,7 +132,7 @@ def _account() -> dict[str, int]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -11,6 +11,7 @@ from connectors.ingest import Ingest
 from connectors.paths import Paths
 from tests.support.http_server import EventServer, serve_events
 from tests.support.ingest import make_connections
+from tests.support.mariadb import MariaDbTestServer, serve_mariadb, why_not
 from tests.support.postgres import PostgresTestServer, serve_postgres
 from tests.support.sftp_server import SftpTestServer, serve_sftp
 
@@ -44,4 +45,12 @@ def postgres() -> Iterator[PostgresTestServer]:
 @pytest.fixture
 def events() -> Iterator[EventServer]:
     with serve_events() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDbTestServer]:
+    if reason := why_not():
+        pytest.skip(reason)
+    with serve_mariadb() as running:
         yield running

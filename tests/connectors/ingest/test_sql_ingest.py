@@ -144,7 +144,7 @@ def test_a_row_committed_late_below_the_watermark_is_not_lost(books: Books) -> N
 
 
 def test_many_rows_committed_late_are_read_in_one_go(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.ingest.sql_feed._LATE_BY_KEY", 10)
+    monkeypatch.setattr("connectors.ingest.sql_pull._LATE_BY_KEY", 10)
     books.run()
     books.do(
         "insert into books.invoice select n, 1, null, null, timestamptz '2026-01-01Z' "

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from connectors.connections import SqlConnection, check
 from connectors.transport import TransportError
 from connectors.transport.sql import SqlTransport
+from tests.support.mariadb import serve_mariadb, why_not
 from tests.support.postgres import PostgresTestServer, serve_postgres
 
 
@@ -146,3 +147,34 @@ def test_a_driver_that_is_not_installed(tmp_path: Path) -> None:
     result = check(SqlConnection(name="x", drivername="nosuchdb", database="d"))
     assert not result.ok
     assert "nosuchdb" in result.message
+
+
+def test_a_snapshot_of_mariadb_is_one_moment() -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    with serve_mariadb() as mariadb:
+        check_one_moment(mariadb.connection(mariadb.create_database()))
+
+
+def test_a_snapshot_of_sqlite_is_one_moment(tmp_path: Path) -> None:
+    check_one_moment(SqlConnection(name="lite", drivername="sqlite", database=str(tmp_path / "lite.db")))
+
+
+def check_one_moment(connection: SqlConnection) -> None:
+    with SqlTransport(connection) as sql, SqlTransport(connection) as other:
+        with other.engine.begin() as session:
+            if other.engine.dialect.name == "sqlite":
+                session.execute(sa.text("pragma journal_mode = wal"))
+            session.execute(sa.text("create table a(i integer)"))
+            session.execute(sa.text("create table b(i integer)"))
+            session.execute(sa.text("insert into a values (1)"))
+        with sql.snapshot() as snapshot:
+            first, second = snapshot.table("a", None), snapshot.table("b", None)
+            assert snapshot.scalar(sa.select(sa.func.count()).select_from(first)) == 1
+            with other.engine.begin() as session:
+                session.execute(sa.text("insert into a values (2)"))
+                session.execute(sa.text("insert into b values (1)"))
+            assert read(snapshot, sa.select(*first.c)).num_rows == 1
+            assert snapshot.scalar(sa.select(sa.func.count()).select_from(second)) == 0
+        with sql.snapshot() as snapshot:
+            assert read(snapshot, sa.select(*first.c)).num_rows == 2
