@@ -152,6 +152,18 @@ class Connections:
             )
         return connection
 
+    def resolve(self, value: str | Mapping[str, str], what: str) -> str:
+        """A value that stands in another file: itself, or what ``{env: NAME}`` names.
+
+        Raises ConnectionConfigError for a variable that is not set; ``what`` says who needs it.
+        """
+        if isinstance(value, str):
+            return value
+        variable = value.get("env", "")
+        if found := self._env.get(variable):
+            return found
+        raise ConnectionConfigError(f"{what} needs the environment variable {variable}, which is not set")
+
     def _check_keys(self, name: str, entry: Any) -> None:
         if not isinstance(entry, dict):
             raise self._file.error((name,), "must be a mapping with a key 'kind'", ConnectionConfigError)

@@ -14,9 +14,11 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from connectors.connections import Connections
 from connectors.errors import GridCRMError
 from connectors.formats import DecodeResult, RefusedFile, decode
-from connectors.formats.archive import open_payloads
+from connectors.formats.archive import ArchiveLimits, open_payloads
+from connectors.formats.openpgp import OpenPgpKeys
 from connectors.ingest.config import FeedConfig
 from connectors.ingest.discover import ContractSink, Plan, plan
 from connectors.ingest.ledger import Ledger
@@ -52,6 +54,7 @@ class LandedFiles:
     paths: Paths
     ledger: Ledger
     feed: FeedConfig
+    keys: OpenPgpKeys | None = None
 
     @property
     def publisher(self) -> Publisher:
@@ -127,7 +130,7 @@ class LandedFiles:
         landed = landing_path(self.paths, feed.source, row["file_id"], row["name"])
 
         def payloads() -> Iterator[tuple[str, BinaryIO]]:
-            return open_payloads(landed, **_limits(feed))
+            return open_payloads(landed, name=row["name"], limits=_limits(feed), keys=self.keys)
 
         earlier = quarantine_path(self.paths, feed.source, row["file_id"], load_date_of(row))
         found = plan(feed, payloads, self._declared)
@@ -168,9 +171,23 @@ def progress_line(feed: FeedConfig, outcome: FileOutcome, place: str = "") -> st
 Progress = Callable[[str], None]
 
 
-def _limits(feed: FeedConfig) -> dict[str, Any]:
-    limits = feed.file.archive if feed.file else None
-    return limits.model_dump(include={"max_bytes", "max_ratio"}, exclude_none=True) if limits else {}
+def openpgp_keys(feed: FeedConfig, connections: Connections) -> OpenPgpKeys | None:
+    """The keys of a feed whose files come encrypted, read from where the feed or its environment says.
+
+    Raises ConnectionConfigError for a variable that is not set, OpenPgpKeyError for a file that is not there.
+    """
+    said = feed.file.decrypt if feed.file else None
+    if said is None:
+        return None
+    what = f"feed {feed.source}: decrypt"
+    signed_by = Path(connections.resolve(said.signed_by, what)) if said.signed_by else None
+    passphrase = connections.resolve(said.passphrase, what) if said.passphrase else None
+    return OpenPgpKeys.load(Path(connections.resolve(said.private_key_path, what)), passphrase, signed_by)
+
+
+def _limits(feed: FeedConfig) -> ArchiveLimits:
+    said = feed.file.archive if feed.file else None
+    return ArchiveLimits(**said.model_dump(exclude_none=True)) if said else ArchiveLimits()
 
 
 def _totals(totals: Any) -> list[dict[str, Any]]:

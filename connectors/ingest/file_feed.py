@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from connectors.formats.openpgp import OpenPgpKeys
 from connectors.ingest.complete import Completeness, Listed, Triple, triple
 from connectors.ingest.config import FeedConfig
 from connectors.ingest.decoding import LandedFiles, Progress, landing_path, progress_line
@@ -35,10 +36,11 @@ class FileFeedRun:
     ledger: Ledger
     feed: FeedConfig
     progress: Progress
+    keys: OpenPgpKeys | None = None
 
     @cached_property
     def _landed(self) -> LandedFiles:
-        return LandedFiles(self.paths, self.ledger, self.feed)
+        return LandedFiles(self.paths, self.ledger, self.feed, self.keys)
 
     @property
     def _file(self) -> FileConfig:

@@ -21,6 +21,7 @@ from typing import Any
 import duckdb
 
 from connectors.errors import GridCRMError
+from connectors.formats.openpgp import OpenPgpKeys
 from connectors.formats.registry import format_named
 from connectors.ingest.config import FeedConfig
 from connectors.ingest.decoding import LandedFiles
@@ -104,13 +105,19 @@ def chosen(ledger: Ledger, feed: FeedConfig, choice: Choice) -> Iterator[dict[st
 
 
 def replay(
-    paths: Paths, ledger: Ledger, feed: FeedConfig, choice: Choice, *, dry_run: bool = False
+    paths: Paths,
+    ledger: Ledger,
+    feed: FeedConfig,
+    choice: Choice,
+    *,
+    dry_run: bool = False,
+    keys: OpenPgpKeys | None = None,
 ) -> Iterator[Replayed]:
     """Decode the chosen files again; with ``dry_run`` only say what would change.
 
     Call under the feed's lock.
     """
-    landed = LandedFiles(paths, ledger, feed)
+    landed = LandedFiles(paths, ledger, feed, keys)
     for row in list(chosen(ledger, feed, choice)):
         yield _tried(landed, row) if dry_run else _done(landed, row)
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from connectors.connections import Connections
 from connectors.errors import GridCRMError
 from connectors.ingest.config import FeedConfig
+from connectors.ingest.decoding import openpgp_keys
 from connectors.ingest.file_feed import FileFeedRun
 from connectors.ingest.http_feed import HttpFeedRun
 from connectors.ingest.ledger import LEDGER_SCHEMA, Ledger
@@ -112,7 +113,9 @@ class Ingest:
                 found = heal_rows(self._paths, self.ledger, feed)
             else:
                 found = []
-                for done in replay(self._paths, self.ledger, feed, choice or Choice(), dry_run=dry_run):
+                keys = openpgp_keys(feed, self._connections)
+                chosen = choice or Choice()
+                for done in replay(self._paths, self.ledger, feed, chosen, dry_run=dry_run, keys=keys):
                     found.append(done)
                     (progress or _quiet)(f"{feed.source}: {done.name}: {done.state}, {done.healed} healed")
             if not dry_run:
@@ -157,8 +160,9 @@ class Ingest:
         self, feed: FeedConfig, start: date | None, end: date | None, report: FeedReport, told: Progress
     ) -> None:
         if feed.kind == "file":
+            keys = openpgp_keys(feed, self._connections)
             with SftpTransport(self._connections.sftp(feed.connection)) as sftp:
-                FileFeedRun(self._paths, self.ledger, feed, told).run(sftp, start, end, report)
+                FileFeedRun(self._paths, self.ledger, feed, told, keys).run(sftp, start, end, report)
         elif feed.kind == "sql":
             with SqlTransport(self._connections.sql(feed.connection)) as sql:
                 SqlFeedRun(self._paths, self.ledger, feed, told).run(sql, report)

@@ -15,13 +15,13 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import paramiko
 import sqlalchemy as sa
 
 from connectors.connections import load_connections
 from connectors.ingest import Ingest, load_feeds
 from connectors.ingest.staging import Publisher, StagedTables
 from connectors.paths import Paths
+from connectors.transport.sftp.part import PartFile
 
 PRELOAD = [
     "tests.support.ingest_process",
@@ -75,7 +75,8 @@ class Steps:
 def run_feeds(folder: Path, data: Path, env: Mapping[str, str], phase: str, last: int) -> None:
     """Run every feed of ``folder``, up to step ``last`` of ``phase`` if it has so many."""
     steps = Steps(phase, last, data)
-    steps.within(paramiko.SFTPFile, "read", "download")
+    for method in ("begin", "append", "finish"):
+        steps.within(PartFile, method, "download")
     steps.within(StagedTables, "write", "decode")
     steps.within(StagedTables, "__exit__", "decode")
     steps.within(Publisher, "publish", "publish")

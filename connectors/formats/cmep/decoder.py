@@ -181,4 +181,5 @@ FORMAT = Format(
     description="California Metering Exchange Protocol, MEPMD01 records",
     decode=decode,
     schema=schema,
+    settings=CmepSettings,
 )

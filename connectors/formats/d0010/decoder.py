@@ -342,4 +342,5 @@ FORMAT = Format(
     description="D0010 meter readings of the UK data transfer catalogue",
     decode=decode,
     schema=schema,
+    settings=D0010Settings,
 )
