@@ -35,6 +35,7 @@ def run_real(paths: Paths, folder: Path, console: Console) -> None:
     feeds = lay_feeds(paths, folder)
     with RealDataServer(paths, folder) as server, _environment(paths, server.env, feeds):
         from orchestration.definitions import build_defs
+        from orchestration.jobs import brings_reads
         from orchestration.partitions import range_tags
         from orchestration.settings import Settings
 
@@ -44,8 +45,8 @@ def run_real(paths: Paths, folder: Path, console: Console) -> None:
         # The samples carry no business date; they are taken under the day they were first seen.
         today = date.today()
         with instance(paths) as opened:
-            for source in load_feeds(settings.feeds):
-                job = "reads" if source == "mdm" else f"ingest_{source}_job"
+            others = [name for name, feed in load_feeds(settings.feeds).items() if not brings_reads(feed)]
+            for job in ("reads", *(f"ingest_{source}_job" for source in others)):
                 with console.status(f"job {job}"):
                     run_job(
                         opened,

@@ -7,7 +7,7 @@ https://docs.dagster.io/guides/build/jobs/asset-jobs
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 
@@ -31,12 +31,12 @@ def source(name: str) -> dg.AssetSelection:
     return dg.AssetSelection.key_prefixes(["raw", name])
 
 
-def build_jobs(sources: Iterable[str]) -> list[AssetJob]:
+def build_jobs(feeds: Mapping[str, FeedConfig]) -> list[AssetJob]:
     """``full``, ``warehouse``, ``scores``, ``push``, ``reads``, ``outcomes``, over these systems."""
     everything = dg.AssetSelection.all()
     groups = {g: dg.AssetSelection.groups(g) for g in ("staging", "unified", "scores", "push")}
     warehouse = groups["staging"] | groups["unified"]
-    known = list(sources)
+    meters = reduce(or_, (source(name) for name, feed in feeds.items() if brings_reads(feed)), DAILY_CHAIN)
     return [
         dg.define_asset_job("full", everything, description="Everything, from the source systems to the "
                             "destinations, for the business dates asked for."),
@@ -44,10 +44,15 @@ def build_jobs(sources: Iterable[str]) -> list[AssetJob]:
         dg.define_asset_job("scores", groups["scores"], description="Every score as of the last closed day."),
         dg.define_asset_job("push", groups["push"], description="What is sent, compared with what was "
                             "acknowledged, and sent."),
-        dg.define_asset_job("reads", source("mdm") | DAILY_CHAIN, description="Meter files, validated, to "
+        dg.define_asset_job("reads", meters, description="Meter files, validated, to "
                             "daily usage."),
-        *_outcomes([source(s) for s in known if s in OUTCOME_SOURCES]),
+        *_outcomes([source(s) for s in feeds if s in OUTCOME_SOURCES]),
     ]  # fmt: skip
+
+
+def brings_reads(feed: FeedConfig) -> bool:
+    """Whether a feed brings meter reads, whatever their format: all of them decode to one table."""
+    return "interval_reads" in feed.tables
 
 
 def ingest_job(feed: FeedConfig) -> AssetJob:

@@ -122,7 +122,7 @@ class Format:
     description: str
     decode: Callable[[BinaryIO, Settings, TableSink, str], DecodeResult]
     schema: Callable[[Settings], dict[str, pa.Schema]]
-    settings: type[FormatSettings] | None = None
+    settings: type[FormatSettings]
     """The model of its settings, from which editors learn the keys."""
 
 

@@ -61,8 +61,6 @@ def feed_schema() -> dict[str, Any]:
 def _settings(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
     """The settings of one format; its own definitions join the others under a name of their own."""
     found = format_named(name)
-    if found.settings is None:
-        return {"type": "object", "description": found.description}
     schema = found.settings.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
     for model, definition in schema.pop("$defs", {}).items():
         definitions[f"{name}.{model}"] = definition

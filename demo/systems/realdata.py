@@ -22,6 +22,8 @@ LAYOUT = {
     "nem12": ("nem12/unzipped", "nem12/market_test"),
     "invalid": ("nem12/invalid",),
     "cobol": ("cobol",),
+    "greenbutton": ("greenbutton", "greenbutton/abridged"),
+    "mscons": ("mscons",),
 }
 
 

@@ -15,8 +15,6 @@ import yaml
 from dagster.components.core.load_defs import build_defs_for_component
 from dagster.components.testing import create_defs_folder_sandbox
 
-from connectors.formats import format_names
-from connectors.formats.registry import format_named
 from connectors.ingest import FeedConfig, FeedError, feed_files, load_feeds
 from connectors.ingest.schema import feed_schema
 from orchestration.assets.raw import freshness
@@ -136,10 +134,6 @@ def test_every_key_of_a_feed_is_described() -> None:
         if "description" not in about
     ]
     assert silent == []
-
-
-def test_every_format_says_which_settings_it_takes() -> None:
-    assert [name for name in format_names() if format_named(name).settings is None] == []
 
 
 def feed_with(settings: Settings, **said: object) -> FeedConfig:

@@ -246,4 +246,5 @@ FORMAT = Format(
     description="Green Button usage data (NAESB ESPI)",
     decode=decode,
     schema=schema,
+    settings=EspiSettings,
 )

@@ -230,4 +230,5 @@ FORMAT = Format(
     description="IEC 61968-9 MeterReadings messages (CIM XML)",
     decode=decode,
     schema=schema,
+    settings=Iec61968Settings,
 )

@@ -31,7 +31,7 @@ import pyarrow.compute as pc
 
 from connectors.formats.base import DecodeResult, Format, Settings, TableSink
 from connectors.formats.columns import TIMESTAMP, BoolMask, as_mask
-from connectors.formats.mscons.codes import Codes
+from connectors.formats.mscons.codes import Codes, MsconsSettings
 from connectors.formats.mscons.quantities import Quantities
 from connectors.formats.mscons.syntax import EdifactSyntax, envelope, read_times
 from connectors.formats.reads import INTERVAL_READS, REGISTER_READS
@@ -195,5 +195,6 @@ FORMAT = Format(
     description="EDIFACT MSCONS interval values, quantities and dial reads",
     decode=decode,
     schema=schema,
+    settings=MsconsSettings,
 )
 """Registered as ``mscons``."""

@@ -37,7 +37,7 @@ from connectors.formats.segments.trail import Trail
 from connectors.formats.text_lines import Ints
 from connectors.formats.x12.acknowledgements import read_acknowledgements, read_interchange_acknowledgements
 from connectors.formats.x12.block import ENVELOPE, KNOWN, REASONS, TAGS, Block
-from connectors.formats.x12.codes import ACKNOWLEDGEMENTS, SERVICE_REQUESTS, Codes
+from connectors.formats.x12.codes import ACKNOWLEDGEMENTS, SERVICE_REQUESTS, Codes, X12Settings
 from connectors.formats.x12.services import Services
 from connectors.formats.x12.syntax import X12Syntax, envelope, read_times
 from connectors.formats.x12.usage import OPENERS, Usage
@@ -145,5 +145,6 @@ FORMAT = Format(
     description="ANSI X12 867 usage, 814 service requests and 997 acknowledgements",
     decode=decode,
     schema=schema,
+    settings=X12Settings,
 )
 """Registered as ``x12``."""

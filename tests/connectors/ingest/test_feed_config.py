@@ -155,6 +155,3 @@ def test_the_fingerprint_follows_the_settings(tmp_path: Path) -> None:
     assert make_feed(tmp_path).settings_fingerprint == feed.settings_fingerprint
     other = make_feed(tmp_path, file__settings={"delimiter": ";"})
     assert other.settings_fingerprint != feed.settings_fingerprint
-        make_feed(tmp_path, file__settings={"delimiter": ";"}).settings_fingerprint
-        != feed.settings_fingerprint
-    )
