@@ -38,16 +38,26 @@ _BAD_LINE = "a quote or a carriage return stands where none belongs"
 
 
 class DelimitedSettings(FormatSettings):
-    """``header``: the first line names the columns, in any order; else they come in the declared order."""
+    """The dialect of one sender, and the columns its feed declares."""
 
-    table: str
-    columns: dict[str, str]
-    delimiter: str = Setting(default=",", min_length=1, max_length=1)
-    quote: str | None = Setting(default='"', min_length=1, max_length=1)
-    header: bool = True
-    encoding: str = "utf-8"
+    table: str = Setting(description="raw table of the rows; a feed gives its own")
+    columns: dict[str, str] = Setting(description="type by column; a feed gives its table's")
+    delimiter: str = Setting(default=",", min_length=1, max_length=1, description="what parts the fields")
+    quote: str | None = Setting(
+        default='"',
+        min_length=1,
+        max_length=1,
+        description="what encloses a field that holds delimiters",
+    )
+    header: bool = Setting(
+        default=True,
+        description="the first line names the columns, in any order; else they come in the declared order",
+    )
+    encoding: str = Setting(default="utf-8", description="any encoding that holds ASCII")
     time_zone: str = Setting(default="UTC", description="zone of timestamps that carry no offset")
-    allow_extra_columns: bool = False
+    allow_extra_columns: bool = Setting(
+        default=False, description="columns of the header line that nobody declares are left out, not refused"
+    )
 
 
 def schema(settings: Settings) -> dict[str, pa.Schema]:

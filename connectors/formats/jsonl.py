@@ -40,17 +40,21 @@ _ALONE = 32  # below this many lines they are tried one by one
 
 
 class TableSettings(FormatSettings):
-    """One table: the discriminator's values that go to it (its own name by default) and its columns."""
+    """One table."""
 
-    columns: dict[str, str]
-    values: list[str] | None = None
+    columns: dict[str, str] = Setting(description="type by field of the object")
+    values: list[str] | None = Setting(
+        default=None, description="values of the discriminator that go to it; its own name by default"
+    )
 
 
 class JsonlSettings(FormatSettings):
-    """``discriminator`` is the field that says which table; without one there is a single table."""
+    """Which objects go to which table."""
 
-    tables: dict[str, TableSettings]
-    discriminator: str | None = None
+    tables: dict[str, TableSettings] = Setting(description="the tables; a feed gives its own")
+    discriminator: str | None = Setting(
+        default=None, description="the field that says which table; without one there is a single table"
+    )
     time_zone: str = Setting(default="UTC", description="zone of timestamps that carry no offset")
 
 

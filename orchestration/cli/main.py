@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from connectors.errors import GridCRMError
-from orchestration.cli import decode, demo, doctor, replay, schema
+from orchestration.cli import decode, demo, doctor, formats, replay, schema
 
 EXIT_REFUSED = 2
 """Exit code of every error that a person can mend; usage errors have the same, as in every click program."""
@@ -57,6 +57,7 @@ app.command("demo")(demo.demo)
 app.command("real")(demo.real)
 app.command("ui")(demo.ui)
 app.command("docs")(demo.docs)
+app.command("formats")(formats.formats)
 app.command("decode")(decode.decode)
 app.command("replay")(replay.replay)
 app.command("schema")(schema.schema)

@@ -35,6 +35,7 @@ from typing import BinaryIO, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
 from connectors.formats.base import (
     DecodeResult,
@@ -60,9 +61,11 @@ T = TypeVar("T")
 
 
 class Nem12Settings(FormatSettings):
-    """``utc_offset`` is market time, which has no daylight saving: ``+10:00`` in Australia."""
+    """The market the file comes from."""
 
-    utc_offset: str = "+10:00"
+    utc_offset: str = Field(
+        default="+10:00", description="market time, which has no daylight saving: +10:00 in Australia"
+    )
 
 
 def schema(settings: Settings) -> dict[str, pa.Schema]:
