@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, Literal, Protocol, TypeVar
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -39,12 +39,22 @@ class SettingsError(GridCRMError):
 
 @dataclass(frozen=True)
 class ControlTotal:
-    """One declared count or sum against what was found in the file."""
+    """One declared count or sum against what was found in the file.
+
+    One that is not binding is told and stops nothing: it may rightly not hold, as a dial against the amounts
+    between its reads when a meter was exchanged.
+    """
 
     name: str
     declared: Number | None
     found: Number | None
     ok: bool
+    is_binding: bool = True
+
+    @property
+    def state(self) -> Literal["holds", "differs", "wrong"]:
+        """``wrong`` is a binding total that does not hold, ``differs`` one that is only told."""
+        return "holds" if self.ok else "wrong" if self.is_binding else "differs"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ Belongs here: one file by its row in the ledger. Does not belong here: bringing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from connectors.connections import Connections
 from connectors.errors import GridCRMError
-from connectors.formats import DecodeResult, RefusedFile, decode
+from connectors.formats import ControlTotal, DecodeResult, RefusedFile, decode
 from connectors.formats.archive import ArchiveLimits, open_payloads
 from connectors.formats.openpgp import OpenPgpKeys
 from connectors.ingest.config import FeedConfig
@@ -190,15 +190,22 @@ def _limits(feed: FeedConfig) -> ArchiveLimits:
     return ArchiveLimits(**said.model_dump(exclude_none=True)) if said else ArchiveLimits()
 
 
-def _totals(totals: Any) -> list[dict[str, Any]]:
+def _totals(totals: Iterable[ControlTotal]) -> list[dict[str, Any]]:
     """Control totals for the ledger's JSON; sums of money stay exact as text."""
     return [
         {
-            key: value if isinstance(value, bool | int | str | None) else str(value)
-            for key, value in asdict(item).items()
+            "name": total.name,
+            "declared": _plain(total.declared),
+            "found": _plain(total.found),
+            "ok": total.ok,
+            "state": total.state,
         }
-        for item in totals
+        for total in totals
     ]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, int | None) else str(value)
 
 
 def _added(left: DecodeResult, right: DecodeResult) -> DecodeResult:

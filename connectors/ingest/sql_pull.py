@@ -314,7 +314,13 @@ class TablePull:
                 f"{result.found} would be live in raw; is its key ({', '.join(self._keys)}) unique? "
                 "Nothing was published"
             )
-        return {"name": "rows at source", "declared": result.at_source, "found": result.found, "ok": True}
+        return {
+            "name": "rows at source",
+            "declared": result.at_source,
+            "found": result.found,
+            "ok": True,
+            "state": "holds",
+        }
 
     def _agree(self, found: int, at_source: int) -> bool:
         # Where deletes are not followed, rows deleted at the source stay in raw by the feed's own wish.

@@ -33,6 +33,7 @@
     select * from final
 {%- endmacro %}
 
+{#- Two meters are read at one moment when one takes the other's place: the serial is part of the key. -#}
 {% macro canonical_register_reads(source_name) -%}
     with
 
@@ -44,7 +45,7 @@
         {{
             latest_version(
                 'versions',
-                ['service_point_id', 'register_id', 'read_to_at'],
+                ['service_point_id', 'register_id', "coalesce(meter_serial, '')", 'read_to_at'],
                 ['updated_at desc', '_loaded_at desc', '_record_no desc']
             )
         }}

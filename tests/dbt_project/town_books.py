@@ -18,10 +18,10 @@ GOOD, TORN, LANDED, PULL, OLDER = "aa" * 8, "bb" * 8, "cc" * 8, "dd" * 8, "ee" *
 SECRET_IN_BYTES = "Ann Archer"
 PHONE = "+16085550101"
 _TOTALS = [
-    {"declared": 3, "found": 3, "name": "records", "ok": True},
-    {"declared": "2.50", "found": "2.50", "name": 'amount, "ok": false', "ok": True},
+    {"declared": 3, "found": 3, "name": "records", "ok": True, "state": "holds"},
+    {"declared": "2.50", "found": "2.50", "name": 'amount, "state": "wrong"', "ok": True, "state": "holds"},
 ]
-_WRONG = [{"declared": 9, "found": 3, "name": "records", "ok": False}, _TOTALS[0]]
+_WRONG = [{"declared": 9, "found": 3, "name": "records", "ok": False, "state": "wrong"}, _TOTALS[0]]
 
 
 def write_books(root: Path) -> None:

@@ -113,7 +113,10 @@ def _checks(report: FeedReport) -> Iterator[dg.AssetCheckResult]:
     read = sum(f.records_read for f in report.files)
     kept = sum(f.loaded + f.superseded + f.quarantined for f in report.files)
     totals = [(f.name, t) for f in report.files for t in f.control_totals]
-    wrong = [[name, t["name"], t["declared"], t["found"]] for name, t in totals if not t["ok"]]
+    wrong, told = (
+        [[name, t["name"], t["declared"], t["found"]] for name, t in totals if t["state"] == state]
+        for state in ("wrong", "differs")
+    )
     yield dg.AssetCheckResult(
         check_name=BALANCE,
         passed=report.balance_ok,
@@ -125,6 +128,7 @@ def _checks(report: FeedReport) -> Iterator[dg.AssetCheckResult]:
         metadata={
             "totals_checked": len(totals),
             "wrong": dg.MetadataValue.md(markdown_table(["file", "total", "declared", "found"], wrong)),
+            "told": dg.MetadataValue.md(markdown_table(["file", "total", "declared", "found"], told)),
         },
     )
     yield dg.AssetCheckResult(

@@ -47,9 +47,9 @@ def run_metadata(feed: FeedConfig, report: FeedReport, table: str) -> dict[str, 
             [[_landing(feed, f), f.file_id, f.decoder_version, f.rows.get(table, 0)] for f in taken],
         )
     if totals := [
-        [f.name, t["name"], t["declared"], t["found"], t["ok"]] for f in taken for t in f.control_totals
+        [f.name, t["name"], t["declared"], t["found"], t["state"]] for f in taken for t in f.control_totals
     ]:
-        found["control_totals"] = _table(["file", "total", "declared", "found", "holds"], totals)
+        found["control_totals"] = _table(["file", "total", "declared", "found", "state"], totals)
     if aside := [[f.name, rule, count] for f in taken for rule, count in f.reasons.items()]:
         found["quarantine"] = _table(["file", "rule", "records"], aside)
     if new := [

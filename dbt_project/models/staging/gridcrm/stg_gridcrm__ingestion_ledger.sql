@@ -20,7 +20,7 @@ final as (
         superseded as records_superseded,
         quarantined as records_quarantined,
         {{ json_list_length('control_totals') }} as n_control_totals,
-        {{ json_list_count('control_totals', 'ok', 'false') }} as n_control_totals_wrong,
+        {{ json_list_count('control_totals', 'state', 'wrong') }} as n_control_totals_wrong,
         decoder_version,
         times_seen,
         first_seen_at,
