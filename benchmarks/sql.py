@@ -15,9 +15,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import sys
 import tempfile
-import time
 from contextlib import closing
 from functools import partial
 from itertools import count
@@ -37,6 +35,8 @@ from tests.support.postgres import PostgresTestServer, serve_postgres
 
 ROWS = int(os.environ.get("GRIDCRM_BENCH_ROWS", "5000000"))
 CHUNK = 100_000
+BACKENDS = ("pyarrow", "connectorx")
+FORMS = ("text", "binary")
 COLUMNS = {
     "bill_id": "bigint",
     "account_no": "string",
@@ -154,26 +154,23 @@ class Contest:
 
 
 def measure() -> Measure:
-    """Verify that all read the same, find the peers' best, and run them in turn."""
+    """Verify that all read the same, run them in turn, compare with the better of each peer's ways."""
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
     with tempfile.TemporaryDirectory(prefix="gridcrm-bench-") as folder, serve_postgres() as server:
         contest = Contest(server, Path(folder))
         expected = _sums(contest.first_pull())
         peak_rss_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-        backends: dict[str, float] = {}
-        for backend in ("pyarrow", "connectorx"):
-            start = time.perf_counter()
-            found = _sums(contest.dlt(backend))
-            backends[backend] = time.perf_counter() - start
-            if found != expected:
+        for backend in BACKENDS:
+            if (found := _sums(contest.dlt(backend))) != expected:
                 raise RuntimeError(f"dlt by {backend} read {found}, ours {expected}")
-        forms = {form: seconds(partial(contest.copy, form)) for form in ("text", "binary")}
-        backend, form = min(backends, key=backends.__getitem__), min(forms, key=forms.__getitem__)
-        print(f"dlt {backends}, copy {forms}", file=sys.stderr)
-        ours, dlt, copy = in_turn(
-            contest.first_pull, partial(contest.dlt, backend), partial(contest.copy, form)
+        ours, *peers = in_turn(
+            contest.first_pull,
+            *(partial(contest.dlt, backend) for backend in BACKENDS),
+            *(partial(contest.copy, form) for form in FORMS),
         )
+        dlt, backend = min(zip(peers, BACKENDS, strict=False))
+        copy, form = min(zip(peers[len(BACKENDS) :], FORMS, strict=True))
         return Measure(
             "sql",
             [
