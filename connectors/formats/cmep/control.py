@@ -82,7 +82,8 @@ class RegisterDeltas:
             return None
         found = _sums(amount, low, high)
         agree = np.abs(found - (value[pairs + 1] - value[pairs])) <= last_place[pairs]
-        return ControlTotal("register_delta", len(pairs), int(agree.sum()), bool(agree.all()), is_binding=False)
+        holds = int(agree.sum())
+        return ControlTotal("register_delta", len(pairs), holds, holds == len(pairs), is_binding=False)
 
 
 def _sums(amount: Ints, low: Ints, high: Ints) -> Ints:
