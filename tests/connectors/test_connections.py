@@ -33,7 +33,7 @@ ENV = {
 def test_every_connection_of_the_product_resolves() -> None:
     connections = load_connections(CONNECTIONS, ENV)
     found = [connections.get(name) for name in connections.names]
-    assert sum(isinstance(one, SftpConnection) for one in found) == 7
+    assert sum(isinstance(one, SftpConnection) for one in found) == 8
     assert {one.database for one in found if isinstance(one, SqlConnection)} == {"collections", "crm"}
     assert sum(isinstance(one, HttpConnection) for one in found) == 1
     assert "s3cret" not in repr(found)

@@ -150,7 +150,7 @@ NOON = datetime(2026, 11, 16, 12, 0, tzinfo=UTC)
         ({"fail_after": "26h", "warn_after": "25h"}, 1, "fresh"),
         ({"fail_after": "26h", "warn_after": "25h"}, 25.5, "late"),
         ({"fail_after": "26h"}, 26, "silent"),
-        ({"fail_after": "26h"}, None, "silent"),
+        ({"fail_after": "26h"}, None, "awaited"),
         # 05:30 in Chicago is 11:30 UTC: delivered at 09:00 UTC counts for it, the day before does not.
         ({"deadline": "30 5 * * *", "within": "6h"}, 3, "fresh"),
         ({"deadline": "30 5 * * *", "within": "6h"}, 7, "silent"),
@@ -164,6 +164,7 @@ def test_a_source_that_falls_silent_is_found(
     assert freshness.judge(feed, delivered, NOON, "America/Chicago") == state
     result = freshness.check_result(feed, delivered, NOON, "America/Chicago")
     assert result.passed == (state == "fresh")
+    assert (result.severity == dg.AssetCheckSeverity.ERROR) == (state == "silent")
     assert freshness.policy(feed, "America/Chicago") is not None
 
 

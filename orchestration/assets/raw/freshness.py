@@ -20,7 +20,7 @@ from dagster._utils.schedules import get_latest_completed_cron_tick
 from connectors.ingest import FeedConfig
 
 NAME = "source_delivers"
-State = Literal["fresh", "late", "silent"]
+State = Literal["fresh", "awaited", "late", "silent"]
 
 
 def policy(feed: FeedConfig, time_zone: str) -> dg.FreshnessPolicy | None:
@@ -62,12 +62,16 @@ def check_result(
 
 
 def judge(feed: FeedConfig, delivered_at: datetime | None, now: datetime, time_zone: str) -> State:
-    """``late`` is a warning. Without a delivery, a feed is silent."""
+    """Only ``silent`` is a fault: ``late`` warns, and so does ``awaited``, where nothing ever came.
+
+    A source cannot fall silent before it spoke: a new feed waits, and a destination has no outcomes to tell
+    before something was sent there.
+    """
     said = feed.freshness
     if said is None:
         return "fresh"
     if delivered_at is None:
-        return "silent"
+        return "awaited"
     if said.deadline is not None:
         tick = get_latest_completed_cron_tick(said.deadline, now, time_zone)
         wanted = tick - (said.within or timedelta()) if tick else delivered_at

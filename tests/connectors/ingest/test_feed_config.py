@@ -27,7 +27,7 @@ def written(folder: Path, source: str, attributes: str) -> Path:
 def test_every_feed_loads_and_describes_every_column() -> None:
     feeds = load_feeds(FEEDS)
     assert sorted(feeds) == [
-        "campaign", "cis", "collections", "crm", "dialer", "han", "mdm", "oms", "print", "weather",
+        "ami", "campaign", "cis", "collections", "crm", "dialer", "han", "mdm", "oms", "print", "weather",
     ]  # fmt: skip
     for feed in feeds.values():
         for name, schema in feed.schemas().items():
@@ -37,7 +37,7 @@ def test_every_feed_loads_and_describes_every_column() -> None:
                     assert described[column].description, f"{feed.source}.{name}.{column}"
         assert feed.description
         assert feed.owner
-    assert [name for name, feed in feeds.items() if feed.partitioned] == ["mdm"]
+    assert [name for name, feed in feeds.items() if feed.partitioned] == ["ami", "mdm"]
 
 
 def test_decoder_settings_take_columns_from_the_tables() -> None:
