@@ -38,7 +38,7 @@ def connections(utility):
 
 def test_every_connection_of_the_demo_answers(connections):
     results = [check(connections.get(name)) for name in connections.names]
-    assert len(results) == 10
+    assert len(results) == 11
     assert [result.message for result in results if not result.ok] == []
 
 
