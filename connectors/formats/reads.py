@@ -17,6 +17,7 @@ them as ``quality_method``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 import pyarrow as pa
 
@@ -71,10 +72,11 @@ REGISTER_READS = pa.schema(
 )
 """One row a read of a dial, or a quantity between two of them; the quality is that of the current read."""
 
-DIRECTIONS = ("import", "export", "net", "reactive_import", "reactive_export", "reactive_net", "other")
+Direction = Literal["import", "export", "net", "reactive_import", "reactive_export", "reactive_net", "other"]
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 OTHER_DIRECTION = "other"
 UNKNOWN_UNIT = "unknown"
-QUALITY_FLAGS = ("A", "E", "F", "S", "Q", "N")
+QualityFlag = Literal["A", "E", "F", "S", "Q", "N"]
 
 # Unit as it is stored, and the power of ten from the unit as it is declared.
 UNITS: dict[str, tuple[str, int]] = {

@@ -12,7 +12,14 @@ from pydantic import Field, field_validator
 
 from connectors.formats.base import FormatSettings, Settings, SettingsError, parse_settings
 from connectors.formats.columns import check_time_zone
-from connectors.formats.reads import DIRECTIONS, GAS_UNITS, OTHER_DIRECTION, QUALITY_FLAGS, UNITS, WATER_UNITS
+from connectors.formats.reads import (
+    GAS_UNITS,
+    OTHER_DIRECTION,
+    UNITS,
+    WATER_UNITS,
+    Direction,
+    QualityFlag,
+)
 
 _REGISTER = "REG"
 _KNOWN = {**UNITS, **GAS_UNITS, **WATER_UNITS, "CF": GAS_UNITS["FT3"], "THERMS": GAS_UNITS["THERM"]}
@@ -25,7 +32,7 @@ class UnitCode(FormatSettings):
     """One unit of a dialect."""
 
     unit: str = Field(description="the unit by its common name, as KWH, CCF or GAL")
-    direction: str = Field(default="import", description="import, export, net or another canonical direction")
+    direction: Direction = Field(default="import", description="which way it flows, seen from the customer")
     is_register: bool = Field(default=False, description="values are reads of a dial, not amounts")
 
     @field_validator("unit")
@@ -34,13 +41,6 @@ class UnitCode(FormatSettings):
         if value.upper() not in _KNOWN:
             raise ValueError(f"'{value}' is not one of {', '.join(_KNOWN)}")
         return value.upper()
-
-    @field_validator("direction")
-    @classmethod
-    def _known_direction(cls, value: str) -> str:
-        if value not in DIRECTIONS:
-            raise ValueError(f"'{value}' is not one of {', '.join(DIRECTIONS)}")
-        return value
 
 
 class CmepSettings(FormatSettings):
@@ -63,7 +63,7 @@ class CmepSettings(FormatSettings):
     units: dict[str, UnitCode] = Field(
         default={}, description="units of this dialect by their code, beside and before the known ones"
     )
-    qualities: dict[str, str] = Field(
+    qualities: dict[str, QualityFlag] = Field(
         default={"": "A", "R": "A", "V": "A", "E": "E", "A": "S", "N": "N"},
         description="canonical quality flag by the letter of the data quality flag; N has no value",
     )
@@ -77,10 +77,10 @@ class CmepSettings(FormatSettings):
 
     @field_validator("qualities")
     @classmethod
-    def _known_qualities(cls, value: dict[str, str]) -> dict[str, str]:
-        for letter, flag in value.items():
-            if len(letter) > 1 or not (letter == "" or letter.isalpha()) or flag not in QUALITY_FLAGS:
-                raise ValueError(f"'{letter}: {flag}' is not a letter and one of {' '.join(QUALITY_FLAGS)}")
+    def _known_qualities(cls, value: dict[str, QualityFlag]) -> dict[str, QualityFlag]:
+        for letter in value:
+            if len(letter) > 1 or not (letter == "" or letter.isalpha()):
+                raise ValueError(f"'{letter}' is not a letter")
         return {letter.upper(): flag for letter, flag in value.items()}
 
 

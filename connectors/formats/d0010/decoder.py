@@ -23,7 +23,7 @@ What is taken and what is not:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,7 @@ from connectors.formats.d0010.groups import (
 )
 from connectors.formats.digits import decimal_array
 from connectors.formats.local_time import minute_labels, second_parts, zone
-from connectors.formats.reads import DIRECTIONS, QUALITY_FLAGS, REGISTER_READS, UNITS, VALUE, register_batch
+from connectors.formats.reads import REGISTER_READS, UNITS, VALUE, Direction, QualityFlag, register_batch
 from connectors.formats.text_lines import Fields, Ints, fixed_digits
 from connectors.formats.words import decimals, padded
 
@@ -93,8 +93,8 @@ class D0010Settings(FormatSettings):
     time_zone: str = Field(default="Europe/London", description="zone of reading times, which have no offset")
     header_time_zone: str = Field(default="UTC", description="zone of the creation time in the ZHV header")
     unit: str = Field(default="KWH", description="unit of registers that are not reset")
-    direction: str = Field(default="import", description="direction of registers that are not reset")
-    reading_types: dict[str, str] = Field(
+    direction: Direction = Field(default="import", description="direction of registers that are not reset")
+    reading_types: dict[Annotated[str, Field(min_length=1)], QualityFlag] = Field(
         default={"A": "A", "C": "A", "D": "E", "F": "A", "I": "A", "M": "A", "O": "E", "P": "A",
                  "Q": "S", "R": "A", "S": "A", "T": "A", "W": "N", "Z": "A"},
         description="canonical quality flag by reading type (J0171); N has no value",
@@ -110,21 +110,6 @@ class D0010Settings(FormatSettings):
         if value.upper() not in UNITS:
             raise ValueError(f"'{value}' is not one of {', '.join(UNITS)}")
         return value.upper()
-
-    @field_validator("direction")
-    @classmethod
-    def _known_direction(cls, value: str) -> str:
-        if value not in DIRECTIONS:
-            raise ValueError(f"'{value}' is not one of {', '.join(DIRECTIONS)}")
-        return value
-
-    @field_validator("reading_types")
-    @classmethod
-    def _known_flags(cls, value: dict[str, str]) -> dict[str, str]:
-        for letter, flag in value.items():
-            if not letter or flag not in QUALITY_FLAGS:
-                raise ValueError(f"'{letter}: {flag}' is not a type and one of {' '.join(QUALITY_FLAGS)}")
-        return value
 
 
 def schema(settings: Settings) -> dict[str, pa.Schema]:

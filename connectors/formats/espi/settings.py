@@ -12,8 +12,8 @@ from pydantic import Field, field_validator
 
 from connectors.formats.base import FormatSettings
 from connectors.formats.espi.codes import QUALITY_FLAGS
+from connectors.formats.reads import QualityFlag
 
-Flag = Literal["A", "E", "F", "S", "Q", "N"]
 _DEFAULTABLE = ("uom", "powerOfTenMultiplier", "accumulationBehaviour", "flowDirection", "currency",
                 "intervalLength", "defaultQuality")  # fmt: skip
 
@@ -37,10 +37,10 @@ class EspiSettings(FormatSettings):
         default="other",
         description="Direction of electricity whose ReadingType gives no flowDirection",
     )
-    default_quality: Flag = Field(
+    default_quality: QualityFlag = Field(
         default="A", description="Quality flag of readings that give no quality, nor does their ReadingType"
     )
-    quality_flags: dict[str, Flag] = Field(
+    quality_flags: dict[str, QualityFlag] = Field(
         default_factory=dict,
         description="Quality flags by code of this custodian, over the standard's",
     )

@@ -163,8 +163,8 @@ class Message:
             self._definition_field(tag, (text or "").strip())
 
     def take(self, run: Run) -> None:
-        """Runs are not asked for."""
-        raise NotImplementedError
+        """Never called: runs are not asked for."""
+        raise AssertionError("a run of readings came, though none was asked for")
 
     def finish(self, name: str) -> None:
         """The document has ended; raises :class:`RefusedFile` where it held no MeterReadings."""

@@ -10,8 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from connectors.formats.base import FormatSettings
-
-Flag = Literal["A", "E", "F", "S", "Q", "N"]
+from connectors.formats.reads import QualityFlag
 
 
 class Iec61968Settings(FormatSettings):
@@ -56,11 +55,13 @@ class Iec61968Settings(FormatSettings):
         default_factory=dict,
         description="Names of registers by reading type; without one the reading type is the register",
     )
-    quality_flags: dict[str, Flag] = Field(
+    quality_flags: dict[str, QualityFlag] = Field(
         default_factory=dict,
         description="Quality flags by code (1.4.9) or by category (4), over those of the standard",
     )
-    default_quality: Flag = Field(default="A", description="Quality flag of readings that give no quality")
+    default_quality: QualityFlag = Field(
+        default="A", description="Quality flag of readings that give no quality"
+    )
     namespaces: list[str] = Field(
         default_factory=list,
         description="Namespaces of MeterReadings besides those of the IEC and none",

@@ -15,6 +15,7 @@ of the others are held in memory.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -117,7 +118,7 @@ class Holders:
     updated: Ints
 
 
-class Resolver:
+class Resolver(ABC):
     """Turns pending readings into resolved ones; a format says how it finds their times."""
 
     def __init__(self, series: list[Series], holders: Holders, known: BoolMask) -> None:
@@ -130,9 +131,9 @@ class Resolver:
         self.may_fall = np.array([one.may_fall for one in series], dtype=bool)
         self.seconds = np.array([one.seconds for one in series], dtype=np.int64)
 
+    @abstractmethod
     def times(self, columns: Columns, series: npt.NDArray[np.int32], rule: _Codes) -> tuple[Ints, Ints]:
         """Start and seconds of readings whose series are given; sets their rule where they have none."""
-        raise NotImplementedError
 
     def updated(self, columns: Columns, rows: Ints) -> Ints:
         """When readings were last changed: as they say, or what they stand in."""

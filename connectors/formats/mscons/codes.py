@@ -6,16 +6,13 @@ Belongs here: code lists and the settings that extend them. Does not belong here
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from pydantic import Field
 
 from connectors.formats.base import FormatSettings, Settings, SettingsError, parse_settings
-from connectors.formats.reads import GAS_UNITS, OTHER_DIRECTION, UNITS, UNKNOWN_UNIT
+from connectors.formats.reads import GAS_UNITS, OTHER_DIRECTION, UNITS, UNKNOWN_UNIT, QualityFlag
 from connectors.formats.segments.scan import check_encoding
 from connectors.formats.segments.times import TimeZone
-
-QualityFlag = Literal["A", "E", "F", "S", "Q", "N"]
 
 # Qualifier of QTY (DE 6063) to quality flag.
 QUALIFIERS: dict[str, QualityFlag] = {

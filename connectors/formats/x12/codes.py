@@ -14,11 +14,10 @@ from pydantic import Field
 
 from connectors.formats.base import RECORD_NO, FormatSettings, Settings, SettingsError, parse_settings
 from connectors.formats.columns import TIMESTAMP
-from connectors.formats.reads import GAS_UNITS, UNITS
+from connectors.formats.reads import GAS_UNITS, UNITS, QualityFlag
 from connectors.formats.segments.scan import check_encoding
 from connectors.formats.segments.times import TimeZone
 
-QualityFlag = Literal["A", "E", "F", "S", "Q", "N"]
 RequestStatus = Literal["request", "accepted", "rejected", "completed"]
 
 # Quantity qualifier (673): flow as the customer sees it, and quality.
