@@ -105,13 +105,7 @@ def decode_file(
         },
         "rows": {_FILE_NAMES.get(table, table): rows for table, rows in sorted(total.rows.items())},
         "control_totals": [
-            {
-                "name": t.name,
-                "declared": _plain(t.declared),
-                "found": _plain(t.found),
-                "ok": t.ok,
-                "state": t.state,
-            }
+            {"name": t.name, "declared": _plain(t.declared), "found": _plain(t.found), "ok": t.ok}
             for t in total.control_totals
         ],
         "reasons": dict(sorted(total.reasons.items())),

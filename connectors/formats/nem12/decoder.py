@@ -148,20 +148,23 @@ class _File:
         """The result of ``work`` for each stretch, in order; a few at a time are in memory."""
         if len(stretches) <= 1:
             for stretch in stretches:
-                yield work(stretch, self._source(stretch, self._text(stretch)))
+                yield work(stretch, self._kept(stretch) or self._source(stretch, self._text(stretch)))
             return
 
-        def one(stretch: Stretch, text: bytes) -> T:
-            return work(stretch, self._source(stretch, text))
+        def one(stretch: Stretch, found: Source | bytes) -> T:
+            return work(stretch, self._source(stretch, found) if isinstance(found, bytes) else found)
 
         with _workers() as pool:
             waiting: deque[Future[T]] = deque()
             for stretch in stretches:
-                waiting.append(pool.submit(one, stretch, self._text(stretch)))
+                waiting.append(pool.submit(one, stretch, self._kept(stretch) or self._text(stretch)))
                 if len(waiting) > _WORKERS:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+
+    def _kept(self, stretch: Stretch) -> Source | None:
+        return self._survey.kept.get(stretch.offset)
 
     def _text(self, stretch: Stretch) -> bytes:
         self._stream.seek(self._begin + stretch.offset)

@@ -5,7 +5,7 @@ tell it. Does not belong here: values, and anything that is said of a single rec
 
 A file is cut into stretches of a few hundred thousand fields, each beginning with a 200, 250 or 300 record.
 With the 200 record in force before it, a stretch can be decoded on its own. What stays in memory of a file is
-a :class:`Stretch` for each and eight bytes for each 250 and 300 record.
+a :class:`Stretch` for each, eight bytes for each 250 and 300 record, and the text of its first stretches.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from connectors.formats.base import ControlTotal, RefusedFile, read_exactly
 from connectors.formats.nem12.identity import Keys, day_keys, read_keys
 from connectors.formats.nem12.lines import KNOWN, Source, opens_group, read_source
 
-STRETCH_FIELDS = 400_000
+STRETCH_FIELDS = 600_000
 """Fields and lines that make a stretch: what a stretch takes of memory goes by them, not by its bytes."""
 _READ_BYTES = 512 * 1024
+KEPT_BYTES = 96 * 1024 * 1024
+"""Bytes of a file whose stretches stay in memory as they were found; those behind them are read again."""
 MOST_BYTES = 32 * 1024 * 1024
 """Most bytes that may follow a 200, 250 or 300 record before the next."""
 
@@ -53,6 +55,8 @@ class Survey:
     """What is known of a file before any of it is decoded."""
 
     stretches: list[Stretch] = field(default_factory=list)
+    kept: dict[int, Source] = field(default_factory=dict)
+    """Stretches that need not be read again, by their offset."""
     records_by_type: dict[int, int] = field(default_factory=lambda: dict.fromkeys((0, *KNOWN), 0))
     control_totals: list[ControlTotal] = field(default_factory=list)
     has_old_line_ends: bool = False
@@ -78,6 +82,8 @@ def survey(stream: BinaryIO, spool: BinaryIO | None, name: str) -> Survey:
             raise RefusedFile(f"{name}: line {line}: the file must begin with a 100 record of NEM12 or NEM13")
         days, reads = (found.records_by_type[kind] for kind in (300, 250))
         found.stretches.append(Stretch(offset, len(text), lines_before, channel, days, reads))
+        if offset + len(text) <= KEPT_BYTES:
+            found.kept[offset] = source
         kinds, counts = np.unique(source.kind[source.inherited :], return_counts=True)
         for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True):
             found.records_by_type[kind] += count
@@ -131,7 +137,7 @@ def _cut(
             )
         if cut:
             yield offset, lines_before, text[:cut]
-            lines_before += text.count(b"\n", 0, cut)
+            lines_before += int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8)[:cut] == ord("\n")))
             offset += cut
         waiting = text[cut:]
     if waiting:

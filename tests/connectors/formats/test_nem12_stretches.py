@@ -54,7 +54,10 @@ def test_it_does_not_matter_where_a_file_is_cut(
     whole = _everything(data)
     monkeypatch.setattr(survey, "_READ_BYTES", size)
     monkeypatch.setattr(survey, "STRETCH_FIELDS", 1)
-    assert _everything(data) == whole
+    # Kept in memory as they were found, read again, or some of them so and some so.
+    for kept in (survey.KEPT_BYTES, 0, len(data) // 2):
+        monkeypatch.setattr(survey, "KEPT_BYTES", kept)
+        assert _everything(data) == whole
 
 
 def test_a_correction_far_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +101,9 @@ def test_a_file_that_begins_within_its_stream() -> None:
     assert sink.rows("interval_reads") == _everything(MANY)[0]
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_refused() -> None:
+def test_a_file_that_shrinks_while_it_is_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "KEPT_BYTES", 0)
+
     class Shrinking(io.BytesIO):
         def seek(self, offset: int, whence: int = 0) -> int:
             self.truncate(1000)

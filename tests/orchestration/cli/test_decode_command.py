@@ -50,7 +50,7 @@ def test_a_file_that_is_all_right(tmp_path: Path) -> None:
     assert account["reasons"] == {}
     assert account["control_totals"]
     for total in account["control_totals"]:
-        assert list(total) == ["name", "declared", "found", "ok", "state"]
+        assert list(total) == ["name", "declared", "found", "ok"]
         assert total["ok"] is True
     reads = pq.read_table(tmp_path / "out" / "reads.parquet")
     assert reads.num_rows == 96
