@@ -50,6 +50,19 @@ def repeat_texts(values: pa.StringArray, counts: Ints) -> pa.StringArray:
     )
 
 
+def repeat_numbers(values: pa.Array, counts: Ints) -> pa.Array:
+    """Numbers of any Arrow type that numpy has, nulls included, each ``counts[i]`` times."""
+    total = int(counts.sum())
+    if values.null_count == len(values) or not total:
+        return pa.nulls(total, values.type)
+    missing = np.zeros(0, dtype=bool)
+    if values.null_count:
+        missing = np.repeat(values.is_null().to_numpy(zero_copy_only=False), counts)
+        values = pc.fill_null(values, 0)
+    repeated = np.repeat(values.to_numpy(), counts)
+    return pa.Array.from_buffers(values.type, total, [validity(missing), pa.py_buffer(repeated)])
+
+
 @lru_cache(maxsize=32)
 def _offsets(width: int, count: int) -> npt.NDArray[np.int32]:
     """Where texts of one width begin; shared by all columns of that width, so nobody may write to it."""

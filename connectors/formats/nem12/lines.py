@@ -57,14 +57,13 @@ def opens_group(text: bytes, at: int) -> bool:
     return _OPENS.match(text, at) is not None
 
 
-def read_source(text: bytes, offset: int, lines_before: int, channel: bytes = b"") -> Source:
+def read_source(text: bytes | memoryview, offset: int, lines_before: int, channel: bytes = b"") -> Source:
     """Find the records of whole lines that begin ``offset`` bytes and ``lines_before`` lines into the file.
 
     ``channel`` is the 200 record in force before them.
     """
     head = channel + b"\n" if channel else b""
-    text = head + text
-    view = np.frombuffer(text, dtype=np.uint8)
+    view = np.frombuffer(b"".join((head, text)), dtype=np.uint8)
     found = find_lines(view)
     inherited = 1 if channel else 0
     lines = Lines(found.start, found.end, found.line_no + (lines_before - inherited))

@@ -17,7 +17,7 @@ from connectors.formats.nem12.lines import Source
 from connectors.formats.nem12.structure import Structure, as_timestamps
 from connectors.formats.nem12.times import DAY, MICROSECONDS
 from connectors.formats.reads import SCALE, VALUE, interval_batch
-from connectors.formats.repeat import repeat_texts
+from connectors.formats.repeat import repeat_numbers, repeat_texts
 from connectors.formats.text_lines import Ints, trim
 
 
@@ -99,11 +99,7 @@ class IntervalReads:
             ("reason_text", self._quality.reason_text),
         ):
             columns[name] = repeat_texts(column.take(which), runs.length)
-        codes = self._quality.reason_code.take(which)
-        missing_code = np.repeat(codes.is_null().to_numpy(zero_copy_only=False), runs.length)
-        columns["reason_code"] = pa.array(
-            np.repeat(codes.fill_null(0).to_numpy(), runs.length), mask=missing_code
-        )
+        columns["reason_code"] = repeat_numbers(self._quality.reason_code.take(which), runs.length)
         return interval_batch(columns)
 
     def _runs(self, days: Ints) -> _Runs:
