@@ -62,13 +62,14 @@ def test_customers_are_fewer_than_records_and_close_to_the_truth(demo: Demo) -> 
 
 
 def test_energy_is_conserved_from_raw_to_daily(demo: Demo) -> None:
-    """Of the reads that VEE left alone, the daily facts hold every Wh."""
+    """Of the reads that VEE left alone, the daily facts hold every Wh, whichever source they came from."""
+    reads = [f"{demo.paths.raw}/{source}/interval_reads/**/*.parquet" for source in ("mdm", "ami")]
     raw, mart = one(
         f"""
         with latest as (
             select service_point_id, register_id, interval_start_at,
                 arg_max(value, (updated_at, load_date, _record_no)) as kwh
-            from read_parquet('{demo.paths.raw}/mdm/interval_reads/**/*.parquet', hive_partitioning = true)
+            from read_parquet({reads}, hive_partitioning = true)
             where direction = 'import' group by all
         )
         select (select sum(kwh) from latest), (select sum(import_kwh)
